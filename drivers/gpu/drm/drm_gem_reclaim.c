@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+
+#include <linux/dma-buf.h>
+#include <linux/export.h>
+#include <linux/jiffies.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_print.h>
+
+#include "drm_gem_shrinker_internal.h"
+#include "drm_gem_shrinker_trace.h"
+
+/**
+ * DOC: States
+ *
+ * All that the shrinker has to know of an object is in one atomic word,
+ * &drm_gem_reclaim.state: the advice, the flags, and the number of handles.
+ * Every change is a cmpxchg of the whole word. Its winner adds the difference
+ * to the per-CPU page counts, so that these are always the sum over all words,
+ * and queues the object for the scanner when it has become one to look at.
+ *
+ * An object leaves DONTNEED for PURGED in drm_gem_revoke_commit(), by a
+ * cmpxchg that fails when user space said WILLNEED first. Whoever wins decides
+ * what "retained" will say; there is no third outcome, also when the device
+ * takes its time or fails: the pages of a PURGED object stay until the device
+ * has let go, but nobody gets to see them again.
+ *
+ * Objects that are pinned, shared between several handles, or whose dma-buf
+ * has users, take the advice and keep their pages while that lasts.
+ */
+
+static enum drm_gem_madv drm_gem_state_madv(u32 state)
+{
+	return state & DRM_GEM_RECLAIM_MADV;
+}
+
+static bool drm_gem_state_excluded(u32 state)
+{
+	return state & (DRM_GEM_RECLAIM_PINNED | DRM_GEM_RECLAIM_NEVER) ||
+	       (state & DRM_GEM_RECLAIM_HANDLES_MASK) > DRM_GEM_RECLAIM_HANDLES;
+}
+
+/*
+ * Has a scan to look at it? Exported objects count: nobody tells when the last
+ * user of a dma-buf goes, so the scan has to see for itself.
+ */
+bool drm_gem_state_is_candidate(u32 state)
+{
+	return state & DRM_GEM_RECLAIM_RESIDENT &&
+	       drm_gem_state_madv(state) != DRM_GEM_MADV_WILLNEED &&
+	       !drm_gem_state_excluded(state);
+}
+
+/* The class beside RESIDENT, which stands for none here. */
+enum drm_gem_class drm_gem_state_class(u32 state)
+{
+	if (!(state & DRM_GEM_RECLAIM_RESIDENT) ||
+	    state & DRM_GEM_RECLAIM_REVOKING || drm_gem_state_excluded(state))
+		return DRM_GEM_CLASS_RESIDENT;
+
+	if (drm_gem_state_madv(state) != DRM_GEM_MADV_WILLNEED)
+		return state & DRM_GEM_RECLAIM_EXPORTED ?
+		       DRM_GEM_CLASS_EXPORTED : DRM_GEM_CLASS_PURGEABLE;
+
+	if (state & (DRM_GEM_RECLAIM_EXPORTED | DRM_GEM_RECLAIM_NOEVICT))
+		return DRM_GEM_CLASS_RESIDENT;
+
+	return DRM_GEM_CLASS_EVICTABLE;
+}
+
+static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
+				  long pages, u32 old, u32 new)
+{
+	struct drm_gem_counts __percpu *counts = shrinker->counts;
+	enum drm_gem_class from = drm_gem_state_class(old);
+	enum drm_gem_class to = drm_gem_state_class(new);
+
+	if (from != to) {
+		if (from != DRM_GEM_CLASS_RESIDENT)
+			this_cpu_sub(counts->pages[from], pages);
+		if (to != DRM_GEM_CLASS_RESIDENT)
+			this_cpu_add(counts->pages[to], pages);
+	}
+
+	if ((old ^ new) & DRM_GEM_RECLAIM_RESIDENT) {
+		if (new & DRM_GEM_RECLAIM_RESIDENT)
+			this_cpu_add(counts->pages[DRM_GEM_CLASS_RESIDENT], pages);
+		else
+			this_cpu_sub(counts->pages[DRM_GEM_CLASS_RESIDENT], pages);
+	}
+}
+
+/*
+ * The only writer of the word. Tries to replace *@old by @new, as adjusted
+ * here; on failure *@old holds what is there now.
+ *
+ * A scan that clears QUEUED holds no reference, and the object may be freed as
+ * soon as that is visible: all that is needed later is read before. Setting
+ * QUEUED is only done by those who do hold one.
+ */
+bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
+{
+	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
+	long pages = obj->size >> PAGE_SHIFT;
+
+	if (drm_gem_state_is_candidate(new))
+		new |= DRM_GEM_RECLAIM_QUEUED;
+
+	if (!atomic_try_cmpxchg(&obj->reclaim.state, (int *)old, new))
+		return false;
+
+	if ((*old | new) & DRM_GEM_RECLAIM_RESIDENT)
+		drm_gem_state_account(shrinker, pages, *old, new);
+
+	if (new & ~*old & DRM_GEM_RECLAIM_QUEUED)
+		llist_add(&obj->reclaim.queue, &shrinker->queue);
+
+	return true;
+}
+
+u32 drm_gem_state_read(const struct drm_gem_object *obj)
+{
+	return atomic_read(&obj->reclaim.state);
+}
+
+void drm_gem_state_change(struct drm_gem_object *obj, u32 clear, u32 set)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	while (!drm_gem_state_try(obj, &old, (old & ~clear) | set))
+		;
+}
+
+/**
+ * drm_gem_reclaim_init - initialize the shrinker's part of a GEM object
+ * @obj: GEM object
+ *
+ * Called by drm_gem_private_object_init().
+ *
+ * Context: any.
+ */
+void drm_gem_reclaim_init(struct drm_gem_object *obj)
+{
+	struct drm_gem_reclaim *reclaim = &obj->reclaim;
+
+	atomic_set(&reclaim->state, 0);
+	atomic_set(&reclaim->dma_buf_cached, 0);
+	reclaim->last_used = 0;
+	INIT_LIST_HEAD(&reclaim->node);
+}
+
+/**
+ * drm_gem_reclaim_add - make an object known to the shrinker
+ * @obj: GEM object of a device that called drm_gem_shrinker_register()
+ *
+ * To be called when the object has its pages and the command that gives them
+ * to the device is on its way, in the same section under resv.
+ *
+ * Context: holds the resv of @obj.
+ */
+void drm_gem_reclaim_add(struct drm_gem_object *obj)
+{
+	dma_resv_assert_held(obj->resv);
+
+	if (drm_WARN_ON_ONCE(obj->dev, !obj->dev->gem_shrinker))
+		return;
+
+	drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_RESIDENT);
+}
+EXPORT_SYMBOL(drm_gem_reclaim_add);
+
+/**
+ * drm_gem_reclaim_remove - make the shrinker forget an object
+ * @obj: GEM object whose last reference is gone
+ *
+ * The first thing that &drm_gem_object_funcs.free has to do, before pages or
+ * commands are touched. Does nothing for objects never added.
+ *
+ * Context: process context, may sleep; may be called with resv locks held.
+ */
+void drm_gem_reclaim_remove(struct drm_gem_object *obj)
+{
+	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
+	u32 state = drm_gem_state_read(obj);
+
+	if (!shrinker)
+		return;
+
+	/* A scan that unlinks an object clears QUEUED after it has done so. */
+	if (state & DRM_GEM_RECLAIM_QUEUED)
+		drm_gem_shrinker_unlink(shrinker, obj);
+
+	/* NEVER keeps it from being queued again. */
+	drm_gem_state_change(obj, DRM_GEM_RECLAIM_RESIDENT,
+			     DRM_GEM_RECLAIM_NEVER);
+}
+EXPORT_SYMBOL(drm_gem_reclaim_remove);
+
+/**
+ * drm_gem_reclaim_exclude - keep an object from being reclaimed
+ * @obj: GEM object
+ * @why: %DRM_GEM_RECLAIM_PINNED, %DRM_GEM_RECLAIM_NEVER or
+ *	 %DRM_GEM_RECLAIM_NOEVICT
+ *
+ * An object whose revoke is under way is not called back: who pins takes the
+ * resv and checks drm_gem_is_purged() after this.
+ *
+ * Context: holds the resv of @obj.
+ */
+void drm_gem_reclaim_exclude(struct drm_gem_object *obj, u32 why)
+{
+	dma_resv_assert_held(obj->resv);
+
+	if (obj->dev->gem_shrinker)
+		drm_gem_state_change(obj, 0, why);
+}
+EXPORT_SYMBOL(drm_gem_reclaim_exclude);
+
+/**
+ * drm_gem_reclaim_include - end what drm_gem_reclaim_exclude() began
+ * @obj: GEM object
+ * @why: the same flag
+ *
+ * Context: holds the resv of @obj.
+ */
+void drm_gem_reclaim_include(struct drm_gem_object *obj, u32 why)
+{
+	dma_resv_assert_held(obj->resv);
+
+	if (obj->dev->gem_shrinker)
+		drm_gem_state_change(obj, why, 0);
+}
+EXPORT_SYMBOL(drm_gem_reclaim_include);
+
+/**
+ * drm_gem_reclaim_open - count a handle
+ * @obj: GEM object
+ *
+ * To be called from &drm_gem_object_funcs.open. An object with more than one
+ * handle is not reclaimed: what one owner gives up the other may need. The
+ * count saturates at 2^20 - 1, the object is then shared for good.
+ *
+ * Context: any.
+ */
+void drm_gem_reclaim_open(struct drm_gem_object *obj)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	do {
+		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) ==
+		    DRM_GEM_RECLAIM_HANDLES_MASK)
+			return;
+	} while (!drm_gem_state_try(obj, &old, old + DRM_GEM_RECLAIM_HANDLES));
+}
+EXPORT_SYMBOL(drm_gem_reclaim_open);
+
+/**
+ * drm_gem_reclaim_close - count a handle less
+ * @obj: GEM object
+ *
+ * To be called from &drm_gem_object_funcs.close.
+ *
+ * Context: any.
+ */
+void drm_gem_reclaim_close(struct drm_gem_object *obj)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	do {
+		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) ==
+		    DRM_GEM_RECLAIM_HANDLES_MASK)
+			return;
+		if (drm_WARN_ON_ONCE(obj->dev, !(old & DRM_GEM_RECLAIM_HANDLES_MASK)))
+			return;
+	} while (!drm_gem_state_try(obj, &old, old - DRM_GEM_RECLAIM_HANDLES));
+}
+EXPORT_SYMBOL(drm_gem_reclaim_close);
+
+/**
+ * drm_gem_reclaim_export - note that an object is handed out as a dma-buf
+ * @obj: GEM object
+ *
+ * The caller already holds the reference to the dma-buf that it is about to
+ * hand out, so that a scan that finds no such reference comes before this.
+ *
+ * Context: any.
+ *
+ * Returns: 0, or -EINVAL when the object is purged.
+ */
+int drm_gem_reclaim_export(struct drm_gem_object *obj)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	if (!obj->dev->gem_shrinker)
+		return 0;
+
+	do {
+		if (drm_gem_state_madv(old) == DRM_GEM_MADV_PURGED)
+			return -EINVAL;
+	} while (!drm_gem_state_try(obj, &old, old | DRM_GEM_RECLAIM_EXPORTED));
+
+	return 0;
+}
+
+/**
+ * drm_gem_reclaim_dma_buf_cached - count references that PRIME caches hold
+ * @obj: GEM object
+ * @refs: 1 after a reference to its dma-buf was taken for a handle cache, -1
+ *	  before it is dropped
+ *
+ * Context: any.
+ */
+void drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs)
+{
+	atomic_add(refs, &obj->reclaim.dma_buf_cached);
+}
+
+/*
+ * Has the dma-buf of an exported object users beyond GEM's own references?
+ * These are the object's, and one for each handle that a PRIME cache maps.
+ *
+ * EXPORTED is cleared before the look, and set again by drm_gem_reclaim_export()
+ * after a reference was taken: either the look sees that, or the flag stays.
+ * Scans of one object exclude each other by its resv.
+ */
+bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
+{
+	struct drm_device *dev = obj->dev;
+	bool used;
+
+	dma_resv_assert_held(obj->resv);
+
+	/* Allocations are made under this lock, so reclaim may not wait for it. */
+	if (!mutex_trylock(&dev->object_name_lock))
+		return true;
+
+	drm_gem_state_change(obj, DRM_GEM_RECLAIM_EXPORTED, 0);
+	/* Without a handle GEM keeps no pointer, but the dma-buf may live on. */
+	used = !obj->dma_buf ||
+	       file_count(obj->dma_buf->file) >
+	       1 + atomic_read(&obj->reclaim.dma_buf_cached);
+	if (used)
+		drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_EXPORTED);
+
+	mutex_unlock(&dev->object_name_lock);
+
+	return used;
+}
+
+/**
+ * drm_gem_madvise - take user space's advice on the contents of an object
+ * @obj: GEM object
+ * @madv: %DRM_GEM_MADV_WILLNEED or %DRM_GEM_MADV_DONTNEED; other values are
+ *	  for the caller to refuse
+ *
+ * Takes no lock, does not allocate, and sends nothing to the device. Advice on
+ * an object that the shrinker does not know is accepted and has no effect.
+ *
+ * Context: any.
+ *
+ * Returns: true when the contents are still there. After WILLNEED they stay;
+ * after DONTNEED they may be gone by the time that the caller looks.
+ */
+bool drm_gem_madvise(struct drm_gem_object *obj, enum drm_gem_madv madv)
+{
+	u32 old = drm_gem_state_read(obj);
+	bool retained = true;
+
+	do {
+		if (drm_gem_state_madv(old) == DRM_GEM_MADV_PURGED) {
+			retained = false;
+			break;
+		}
+		/* Jobs from before do not earn it a second chance. */
+		if (madv == DRM_GEM_MADV_DONTNEED)
+			WRITE_ONCE(obj->reclaim.last_used, 0);
+	} while (!drm_gem_state_try(obj, &old, (old & ~DRM_GEM_RECLAIM_MADV) | madv));
+
+	trace_drm_gem_madvise(obj, madv, retained);
+
+	return retained;
+}
+EXPORT_SYMBOL(drm_gem_madvise);
+
+/**
+ * drm_gem_is_purged - did an object lose its contents?
+ * @obj: GEM object
+ *
+ * Context: any. The answer "no" stays true while the resv of @obj is held.
+ *
+ * Returns: true when purged.
+ */
+bool drm_gem_is_purged(const struct drm_gem_object *obj)
+{
+	return drm_gem_state_madv(drm_gem_state_read(obj)) == DRM_GEM_MADV_PURGED;
+}
+EXPORT_SYMBOL(drm_gem_is_purged);
+
+/**
+ * drm_gem_mark_used - note that a job uses an object
+ * @obj: GEM object
+ *
+ * One plain store. The next scan to find the object idle passes it over once.
+ *
+ * Context: any, usually holding the resv of @obj.
+ */
+void drm_gem_mark_used(struct drm_gem_object *obj)
+{
+	WRITE_ONCE(obj->reclaim.last_used, (u32)jiffies | 1);
+}
+EXPORT_SYMBOL(drm_gem_mark_used);
+

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+
+#include <linux/dma-resv.h>
+#include <linux/export.h>
+#include <linux/jiffies.h>
+#include <linux/sched/mm.h>
+
+#include <drm/drm_device.h>
+
+#include "drm_gem_shrinker_internal.h"
+
+#define CREATE_TRACE_POINTS
+#include "drm_gem_shrinker_trace.h"
+
+/**
+ * DOC: Waiting
+ *
+ * The device gets %DRM_GEM_REVOKE_DEADLINE_MS to answer; a paravirtual one
+ * takes some 100 microseconds, a hundred times less than the 10 ms for which
+ * throttled reclaim sleeps anyway, so only a host in trouble exceeds it. The
+ * scan then leaves the batch to the *finisher*, a work item that runs when the
+ * answer comes, whether or not a scan comes by. Until that happens further
+ * scans do nothing: a device that does not answer is not given more to do, and
+ * its slowness is paid for once. Pages that the finisher frees are reported to
+ * the mm by the next scan.
+ *
+ * The OOM notifier is the last stop before a victim is chosen. It waits for
+ * %DRM_GEM_OOM_DEADLINE_MS at most, ignores second chances, and takes no lock
+ * but by trylock.
+ *
+ * Reclaim works from reserves: the batches are part of the shrinker, and what
+ * a driver needs to send is the driver's to reserve. References that turn out
+ * to be the last are dropped by a work item, because free paths lock and
+ * allocate.
+ */
+
+void drm_gem_batch_free(struct drm_gem_revoke_batch *batch)
+{
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+
+	clear_bit_unlock(batch - shrinker->batches, &shrinker->busy);
+	wake_up_all(&shrinker->wait);
+}
+
+struct drm_gem_revoke_batch *
+drm_gem_batch_get(struct drm_gem_shrinker *shrinker)
+{
+	struct drm_gem_revoke_batch *batch;
+	unsigned int i;
+
+	for (i = 0; i < DRM_GEM_REVOKE_BATCHES; i++)
+		if (!test_and_set_bit_lock(i, &shrinker->busy))
+			break;
+	if (i == DRM_GEM_REVOKE_BATCHES)
+		return NULL;
+
+	batch = &shrinker->batches[i];
+	batch->nr = 0;
+	batch->revoked = 0;
+	batch->failed = 0;
+	atomic_set(&batch->pending, 1);
+	atomic_set(&batch->phase, DRM_GEM_BATCH_SENT);
+	reinit_completion(&batch->answered);
+
+	return batch;
+}
+
+/* Drops the references of a batch with nothing left to finish, and frees it. */
+void drm_gem_batch_put(struct drm_gem_revoke_batch *batch)
+{
+	bool last = false;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++) {
+		if (!refcount_dec_not_one(&batch->objs[i]->refcount.refcount))
+			last = true;
+		else
+			batch->objs[i] = NULL;
+	}
+
+	if (last)
+		schedule_work(&batch->put);
+	else
+		drm_gem_batch_free(batch);
+}
+
+static void drm_gem_batch_put_work(struct work_struct *work)
+{
+	struct drm_gem_revoke_batch *batch =
+		container_of(work, struct drm_gem_revoke_batch, put);
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		drm_gem_object_put(batch->objs[i]);
+
+	drm_gem_batch_free(batch);
+}
+
+/*
+ * Frees the pages of one object that the device has let go of, or has refused
+ * to. Returns false when that has to be tried again.
+ */
+static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
+			       unsigned int i, unsigned long *freed)
+{
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	struct drm_gem_object *obj = batch->objs[i];
+	unsigned long pages;
+
+	/* resv -> fs_reclaim is the common order, this is the other one. */
+	if (!dma_resv_trylock(obj->resv))
+		return false;
+
+	if (test_bit(i, &batch->failed)) {
+		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING, 0);
+		dma_resv_unlock(obj->resv);
+		return true;
+	}
+
+	pages = obj->funcs->purge(obj);
+	drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
+			     DRM_GEM_RECLAIM_RESIDENT, 0);
+	dma_resv_unlock(obj->resv);
+
+	atomic_long_inc(&shrinker->purged_bos);
+	atomic_long_add(pages, &shrinker->purged_pages);
+	trace_drm_gem_purge(obj, pages);
+	*freed += pages;
+
+	return true;
+}
+
+/*
+ * Finishes what can be, and sees to it that the rest will be. Returns the number
+ * of pages freed.
+ */
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch)
+{
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	unsigned long freed = 0;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		if (batch->revoked & BIT(i) &&
+		    drm_gem_finish_one(batch, i, &freed))
+			batch->revoked &= ~BIT(i);
+
+	if (batch->revoked)
+		queue_delayed_work(shrinker->wq, &batch->finish, 1);
+	else
+		drm_gem_batch_put(batch);
+
+	return freed;
+}
+
+static void drm_gem_finisher(struct work_struct *work)
+{
+	struct drm_gem_revoke_batch *batch =
+		container_of(work, struct drm_gem_revoke_batch, finish.work);
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	unsigned int noreclaim = memalloc_noreclaim_save();
+
+	atomic_long_add(drm_gem_batch_finish(batch), &shrinker->freed_late);
+	memalloc_noreclaim_restore(noreclaim);
+}
+
+/**
+ * drm_gem_revoke_action - what a batch is for
+ * @batch: the batch
+ *
+ * Context: any.
+ *
+ * Returns: the action.
+ */
+enum drm_gem_revoke_action
+drm_gem_revoke_action(const struct drm_gem_revoke_batch *batch)
+{
+	return batch->action;
+}
+EXPORT_SYMBOL(drm_gem_revoke_action);
+
+/**
+ * drm_gem_revoke_commit - decide that an object is purged
+ * @batch: the batch that &drm_gem_shrinker_ops.revoke was called with
+ * @obj: the object that it was called with
+ *
+ * To be called when the driver has all that it needs to send; the command has
+ * to follow.
+ *
+ * Context: reclaim; holds the resv of @obj; may be called under spinlocks.
+ *
+ * Returns: false when the object is no longer to be had, because user space
+ * wants it after all. Nothing may be sent then.
+ */
+bool drm_gem_revoke_commit(struct drm_gem_revoke_batch *batch,
+			   struct drm_gem_object *obj)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	dma_resv_assert_held(obj->resv);
+
+	do {
+		if (drm_gem_state_class(old) != DRM_GEM_CLASS_PURGEABLE)
+			return false;
+	} while (!drm_gem_state_try(obj, &old,
+				    (old & ~DRM_GEM_RECLAIM_MADV) |
+				    DRM_GEM_MADV_PURGED |
+				    DRM_GEM_RECLAIM_REVOKING));
+
+	atomic_inc(&batch->pending);
+	batch->revoked |= BIT(batch->cur);
+
+	return true;
+}
+EXPORT_SYMBOL(drm_gem_revoke_commit);
+
+/**
+ * drm_gem_revoke_answer - the device has let go of an object, or will not
+ * @batch: the batch in which the object was committed
+ * @obj: the object
+ * @err: 0, or a negative error code: the device may still use the pages. After
+ *	 -EAGAIN, when the command could not be sent, a later scan tries again;
+ *	 after any other they stay until the object is freed.
+ *
+ * To be called once for each committed object. A reset of the device counts as
+ * an answer once it is done.
+ *
+ * Context: any, also interrupts.
+ */
+void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
+			   struct drm_gem_object *obj, int err)
+{
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	unsigned int i;
+
+	if (err) {
+		for (i = 0; i < batch->nr; i++)
+			if (batch->objs[i] == obj)
+				set_bit(i, &batch->failed);
+		if (err != -EAGAIN)
+			drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_NEVER);
+		atomic_long_inc(&shrinker->refused[DRM_GEM_REFUSED_DEVICE]);
+	}
+
+	if (!atomic_dec_and_test(&batch->pending))
+		return;
+
+	/* After complete() the batch is no longer ours. */
+	if (atomic_xchg(&batch->phase, DRM_GEM_BATCH_ANSWERED) ==
+	    DRM_GEM_BATCH_SENT) {
+		complete(&batch->answered);
+		return;
+	}
+
+	atomic_dec(&shrinker->late);
+	queue_delayed_work(shrinker->wq, &batch->finish, 0);
+	wake_up_all(&shrinker->wait);
+}
+EXPORT_SYMBOL(drm_gem_revoke_answer);
+
+/* Returns false when the batch now belongs to the finisher. */
+bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
+			unsigned int deadline_ms)
+{
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
+
+	if (wait_for_completion_timeout(&batch->answered,
+					msecs_to_jiffies(deadline_ms)))
+		return true;
+
+	atomic_inc(&shrinker->late);
+	if (atomic_cmpxchg(&batch->phase, DRM_GEM_BATCH_SENT,
+			   DRM_GEM_BATCH_ABANDONED) == DRM_GEM_BATCH_SENT)
+		return false;
+
+	/* The answer came just now, and whoever gave it is in complete(). */
+	atomic_dec(&shrinker->late);
+	wait_for_completion(&batch->answered);
+
+	return true;
+}
+
+/**
+ * drm_gem_shrinker_drain - wait until the last batch is finished
+ * @dev: DRM device that may have called drm_gem_shrinker_unregister()
+ *
+ * To be called once all answers are given.
+ *
+ * Context: process context, may sleep; no resv held.
+ */
+void drm_gem_shrinker_drain(struct drm_device *dev)
+{
+	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
+
+	if (shrinker)
+		wait_event(shrinker->wait, !READ_ONCE(shrinker->busy));
+}
+EXPORT_SYMBOL(drm_gem_shrinker_drain);
+
+int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker)
+{
+	struct drm_gem_revoke_batch *batch;
+
+	init_waitqueue_head(&shrinker->wait);
+	for (batch = shrinker->batches;
+	     batch < shrinker->batches + DRM_GEM_REVOKE_BATCHES; batch++) {
+		batch->shrinker = shrinker;
+		init_completion(&batch->answered);
+		INIT_DELAYED_WORK(&batch->finish, drm_gem_finisher);
+		INIT_WORK(&batch->put, drm_gem_batch_put_work);
+	}
+
+	shrinker->wq = alloc_workqueue("drm-gem-shrinker:%s", WQ_MEM_RECLAIM, 0,
+				       dev_name(shrinker->dev->dev));
+
+	return shrinker->wq ? 0 : -ENOMEM;
+}
+
+void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker)
+{
+	if (shrinker->wq)
+		destroy_workqueue(shrinker->wq);
+}

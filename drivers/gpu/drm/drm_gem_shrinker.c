@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+
+#include <linux/export.h>
+#include <linux/sched/mm.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+
+#include "drm_gem_shrinker_internal.h"
+
+/**
+ * DOC: overview
+ *
+ * The GEM shrinker gives memory of idle BOs back to the system. User space
+ * tells with a driver's madvise ioctl which BOs it could do without
+ * (%DRM_GEM_MADV_DONTNEED); when memory is short, the idle ones among them are
+ * *purged*: the device is told to let go of them, their CPU mappings are
+ * zapped, and their pages are freed. Before it uses such a BO again user space
+ * says %DRM_GEM_MADV_WILLNEED and learns whether the contents survived.
+ *
+ * The state of the objects is in drm_gem_reclaim.c, the list of those to look
+ * at in this file, what a scan does in drm_gem_shrinker_scan.c, and how the
+ * device is made to let go in drm_gem_revoke.c. None of these knows what the
+ * pages are made of: that is for &drm_gem_object_funcs.purge, which gem-shmem
+ * provides. None knows the device: that is for &drm_gem_shrinker_ops, which a
+ * driver provides.
+ *
+ * A driver opts in with drm_gem_shrinker_register(), and makes an object known
+ * with drm_gem_reclaim_add() once the device has its pages:
+ *
+ * .. code-block:: c
+ *
+ *	static int my_revoke(struct drm_gem_object *obj,
+ *			     struct drm_gem_revoke_batch *batch)
+ *	{
+ *		struct my_cmd *cmd = my_try_reserve(obj->dev);
+ *
+ *		if (!cmd)
+ *			return -EBUSY;
+ *		if (!drm_gem_revoke_commit(batch, obj)) {
+ *			my_unreserve(cmd);
+ *			return -EAGAIN;
+ *		}
+ *		my_send_unmap(cmd, obj, batch);
+ *		return 0;
+ *	}
+ *
+ * and calls drm_gem_revoke_answer() when the device has done so. In its
+ * &drm_gem_object_funcs.free it calls drm_gem_reclaim_remove() first.
+ */
+
+/**
+ * DOC: Locking
+ *
+ * madvise takes no lock. An object that becomes a candidate is pushed on an
+ * llist, and only the first time: the QUEUED flag says that it is on the llist
+ * or on the list that scans walk, and only a scan takes it off again, by a
+ * cmpxchg from a word that is no candidate any more. A DONTNEED that comes in
+ * between makes that cmpxchg fail.
+ *
+ * The list has a mutex, which is a leaf: nothing is locked, allocated, or
+ * waited for under it. It nests inside fs_reclaim. The resv of an object is
+ * only ever trylocked by reclaim, because resv -> fs_reclaim is the common
+ * order, and at most one is held at a time, and none while waiting for the
+ * device. The same goes for &drm_device.object_name_lock, which is looked at
+ * for objects that were exported.
+ *
+ * An object on the list is not referenced by it. drm_gem_reclaim_remove()
+ * takes it off, and a scan uses only those that it gets a reference to.
+ */
+
+/* Moves what was queued to the list; the oldest come first. */
+static void drm_gem_shrinker_drain_queue(struct drm_gem_shrinker *shrinker)
+{
+	struct llist_node *first = llist_del_all(&shrinker->queue);
+	struct drm_gem_reclaim *reclaim;
+
+	lockdep_assert_held(&shrinker->lock);
+
+	first = llist_reverse_order(first);
+	llist_for_each_entry(reclaim, first, queue) {
+		list_add_tail(&reclaim->node, &shrinker->list);
+		shrinker->nr_listed++;
+	}
+}
+
+/* For objects being freed. */
+void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
+			     struct drm_gem_object *obj)
+{
+	mutex_lock(&shrinker->lock);
+	drm_gem_shrinker_drain_queue(shrinker);
+	if (!list_empty(&obj->reclaim.node)) {
+		list_del_init(&obj->reclaim.node);
+		shrinker->nr_listed--;
+	}
+	mutex_unlock(&shrinker->lock);
+}
+
+/*
+ * Takes an object off the list unless it is, or has just become, a candidate.
+ * Once the flag is clear the object may be queued again, or freed.
+ */
+static bool drm_gem_shrinker_dequeue(struct drm_gem_shrinker *shrinker,
+				     struct drm_gem_object *obj)
+{
+	u32 old = drm_gem_state_read(obj);
+
+	lockdep_assert_held(&shrinker->lock);
+
+	if (drm_gem_state_is_candidate(old))
+		return false;
+
+	list_del_init(&obj->reclaim.node);
+	do {
+		if (drm_gem_state_is_candidate(old)) {
+			list_add_tail(&obj->reclaim.node, &shrinker->list);
+			return false;
+		}
+	} while (!drm_gem_state_try(obj, &old, old & ~DRM_GEM_RECLAIM_QUEUED));
+
+	shrinker->nr_listed--;
+	return true;
+}
+
+/*
+ * Fills @batch with the oldest candidates. *@budget is how many objects the
+ * scan may still look at: as many as there are when it begins, since all that
+ * it looks at go to the end of the list.
+ */
+void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
+			   struct drm_gem_revoke_batch *batch,
+			   unsigned long *budget, bool *first)
+{
+	lockdep_assert_held(&shrinker->lock);
+
+	drm_gem_shrinker_drain_queue(shrinker);
+	if (*first) {
+		*budget = shrinker->nr_listed;
+		*first = false;
+	}
+
+	for (; *budget && batch->nr < DRM_GEM_REVOKE_BATCH; --*budget) {
+		struct drm_gem_reclaim *reclaim =
+			list_first_entry_or_null(&shrinker->list,
+						 struct drm_gem_reclaim, node);
+		struct drm_gem_object *obj;
+
+		if (!reclaim) {
+			*budget = 0;
+			break;
+		}
+
+		obj = container_of(reclaim, struct drm_gem_object, reclaim);
+		if (drm_gem_shrinker_dequeue(shrinker, obj))
+			continue;
+
+		list_move_tail(&reclaim->node, &shrinker->list);
+		if (drm_gem_state_read(obj) & DRM_GEM_RECLAIM_REVOKING)
+			continue;
+
+		/* Being freed: drm_gem_reclaim_remove() waits for the mutex. */
+		if (kref_get_unless_zero(&obj->refcount))
+			batch->objs[batch->nr++] = obj;
+	}
+}
+
+unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
+				     enum drm_gem_class class)
+{
+	long pages = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		pages += READ_ONCE(per_cpu_ptr(shrinker->counts, cpu)->pages[class]);
+
+	/* Sums taken while the counts change may be off for that moment. */
+	return max(pages, 0L);
+}
+
+static void drm_gem_shrinker_release(struct drm_device *dev, void *data)
+{
+	struct drm_gem_shrinker *shrinker = data;
+
+	/* Would be a use after free. */
+	if (drm_WARN_ON(dev, shrinker->purge))
+		drm_gem_shrinker_unregister(dev);
+
+	drm_gem_shrinker_revoke_fini(shrinker);
+	free_percpu(shrinker->counts);
+}
+
+/**
+ * drm_gem_shrinker_register - opt a device in to the shrinker
+ * @dev: DRM device
+ * @ops: the device side of reclaim
+ *
+ * To be called before objects are created, once commands can be sent. Memory
+ * goes with @dev; drm_gem_shrinker_unregister() has to be called before
+ * anything that @ops uses goes away.
+ *
+ * Context: process context, may sleep.
+ *
+ * Returns: 0, or -ENOMEM.
+ */
+int drm_gem_shrinker_register(struct drm_device *dev,
+			      const struct drm_gem_shrinker_ops *ops)
+{
+	struct drm_gem_shrinker *shrinker;
+	int ret;
+
+	shrinker = drmm_kzalloc(dev, sizeof(*shrinker), GFP_KERNEL);
+	if (!shrinker)
+		return -ENOMEM;
+
+	shrinker->counts = alloc_percpu(struct drm_gem_counts);
+	if (!shrinker->counts)
+		return -ENOMEM;
+
+	shrinker->dev = dev;
+	shrinker->ops = ops;
+	init_llist_head(&shrinker->queue);
+	mutex_init(&shrinker->lock);
+	INIT_LIST_HEAD(&shrinker->list);
+
+	ret = drmm_add_action_or_reset(dev, drm_gem_shrinker_release, shrinker);
+	if (ret)
+		return ret;
+
+	/* Teach lockdep that the list is looked at in reclaim. */
+	fs_reclaim_acquire(GFP_KERNEL);
+	mutex_lock(&shrinker->lock);
+	mutex_unlock(&shrinker->lock);
+	fs_reclaim_release(GFP_KERNEL);
+
+	ret = drm_gem_shrinker_revoke_init(shrinker);
+	if (ret)
+		return ret;
+
+	dev->gem_shrinker = shrinker;
+	ret = drm_gem_shrinker_scan_init(shrinker);
+	if (ret) {
+		dev->gem_shrinker = NULL;
+		return ret;
+	}
+
+	drm_gem_shrinker_debugfs_init(shrinker);
+
+	return 0;
+}
+EXPORT_SYMBOL(drm_gem_shrinker_register);
+
+/**
+ * drm_gem_shrinker_get_stats - read all counters
+ * @dev: DRM device that called drm_gem_shrinker_register()
+ * @stats: where to
+ *
+ * Context: any.
+ */
+void drm_gem_shrinker_get_stats(struct drm_device *dev,
+				struct drm_gem_shrinker_stats *stats)
+{
+	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
+	unsigned int i;
+
+	stats->resident_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_RESIDENT);
+	stats->purgeable_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE);
+	stats->exported_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED);
+	stats->evictable_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EVICTABLE);
+	stats->purged_bos = atomic_long_read(&shrinker->purged_bos);
+	stats->purged_pages = atomic_long_read(&shrinker->purged_pages);
+	stats->scans = atomic_long_read(&shrinker->scans);
+	stats->waits = atomic_long_read(&shrinker->waits);
+	stats->late = atomic_read(&shrinker->late);
+	for (i = 0; i < DRM_GEM_REFUSALS; i++)
+		stats->refused[i] = atomic_long_read(&shrinker->refused[i]);
+}
+EXPORT_SYMBOL(drm_gem_shrinker_get_stats);

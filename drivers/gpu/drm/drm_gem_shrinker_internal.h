@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+#ifndef __DRM_GEM_SHRINKER_INTERNAL_H__
+#define __DRM_GEM_SHRINKER_INTERNAL_H__
+
+#include <linux/completion.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/percpu.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <drm/drm_gem.h>
+#include <drm/drm_gem_shrinker.h>
+
+struct shrinker;
+
+/* What a BO counts as; each resident BO is in at most one class beside RESIDENT. */
+enum drm_gem_class {
+	DRM_GEM_CLASS_RESIDENT,
+	DRM_GEM_CLASS_PURGEABLE,
+	DRM_GEM_CLASS_EXPORTED,
+	DRM_GEM_CLASS_EVICTABLE,
+	DRM_GEM_CLASSES
+};
+
+struct drm_gem_counts {
+	long pages[DRM_GEM_CLASSES];
+};
+
+enum drm_gem_batch_phase {
+	DRM_GEM_BATCH_SENT,		/* a scan is waiting, or about to */
+	DRM_GEM_BATCH_ABANDONED,	/* it gave up, the finisher takes over */
+	DRM_GEM_BATCH_ANSWERED,
+};
+
+/*
+ * BOs that the device is told to let go of together. A fixed number of these
+ * lives in the shrinker: they are the reserve from which reclaim works.
+ */
+struct drm_gem_revoke_batch {
+	struct drm_gem_shrinker *shrinker;
+	enum drm_gem_revoke_action action;
+
+	/* Each one holds a reference. A slot is NULL once that was dropped. */
+	struct drm_gem_object *objs[DRM_GEM_REVOKE_BATCH];
+	unsigned int nr;
+	unsigned int cur;	/* the one that ops->revoke works on */
+	u32 revoked;		/* bit per object: committed, not finished */
+	unsigned long failed;	/* bit per object: the device keeps it */
+
+	atomic_t pending;	/* answers owed, and one while sending */
+	atomic_t phase;
+	struct completion answered;
+
+	struct delayed_work finish;
+	struct work_struct put;
+};
+
+/* One shrinker per device that opted in. */
+struct drm_gem_shrinker {
+	struct drm_device *dev;
+	const struct drm_gem_shrinker_ops *ops;
+
+	struct drm_gem_counts __percpu *counts;
+
+	/* BOs given up, newest first, not yet seen by a scan */
+	struct llist_head queue;
+	/* protects list, nr_listed; a leaf: nothing is locked or allocated */
+	struct mutex lock;
+	/* the same, oldest first */
+	struct list_head list;
+	unsigned long nr_listed;
+
+	struct shrinker *purge;
+	struct notifier_block oom;
+
+	struct workqueue_struct *wq;
+	struct drm_gem_revoke_batch batches[DRM_GEM_REVOKE_BATCHES];
+	unsigned long busy;	/* bit per batch */
+	wait_queue_head_t wait;	/* a batch was answered or became free */
+	atomic_t late;		/* batches abandoned and unanswered */
+	atomic_long_t freed_late; /* pages the finisher freed, not yet reported */
+
+	atomic_long_t purged_bos;
+	atomic_long_t purged_pages;
+	atomic_long_t scans;
+	atomic_long_t waits;
+	atomic_long_t refused[DRM_GEM_REFUSALS];
+};
+
+/* drm_gem_reclaim.c */
+u32 drm_gem_state_read(const struct drm_gem_object *obj);
+bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new);
+void drm_gem_state_change(struct drm_gem_object *obj, u32 clear, u32 set);
+bool drm_gem_state_is_candidate(u32 state);
+enum drm_gem_class drm_gem_state_class(u32 state);
+bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj);
+
+/* drm_gem_shrinker.c */
+void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
+			     struct drm_gem_object *obj);
+void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
+			   struct drm_gem_revoke_batch *batch,
+			   unsigned long *budget, bool *first);
+unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
+				     enum drm_gem_class class);
+
+/* drm_gem_revoke.c */
+struct drm_gem_revoke_batch *
+drm_gem_batch_get(struct drm_gem_shrinker *shrinker);
+void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
+void drm_gem_batch_put(struct drm_gem_revoke_batch *batch);
+bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
+			unsigned int deadline_ms);
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch);
+int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker);
+void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker);
+
+/* drm_gem_shrinker_scan.c */
+int drm_gem_shrinker_scan_init(struct drm_gem_shrinker *shrinker);
+
+/* drm_gem_shrinker_debugfs.c */
+#ifdef CONFIG_DEBUG_FS
+void drm_gem_shrinker_debugfs_init(struct drm_gem_shrinker *shrinker);
+#else
+static inline void
+drm_gem_shrinker_debugfs_init(struct drm_gem_shrinker *shrinker)
+{
+}
+#endif
+
+#endif /* __DRM_GEM_SHRINKER_INTERNAL_H__ */
