@@ -12,6 +12,7 @@
 #include <linux/types.h>
 
 struct drm_device;
+struct drm_file;
 struct drm_gem_object;
 struct drm_gem_revoke_batch;
 
@@ -62,6 +63,9 @@ struct drm_gem_reclaim {
 	/** @last_used: jiffies of the last job, 0 when none since DONTNEED */
 	u32 last_used;
 
+	/** @adviser: the file that said DONTNEED last; only compared */
+	const struct drm_file *adviser;
+
 	/** @dma_buf_cached: references to the dma-buf kept by PRIME caches */
 	atomic_t dma_buf_cached;
 
@@ -70,6 +74,9 @@ struct drm_gem_reclaim {
 
 	/** @node: link in the scanner's list, under its mutex */
 	struct list_head node;
+
+	/** @put: link in the list of objects to drop the last reference of */
+	struct llist_node put;
 };
 
 /**
@@ -99,8 +106,9 @@ struct drm_gem_shrinker_ops {
 	 * reserves of its own.
 	 *
 	 * Returns: 0 when committed, -EAGAIN when this BO cannot be revoked
-	 * now, -EBUSY when no other BO can either (out of reserves). Nothing
-	 * has changed on error.
+	 * now, -EBUSY when no other BO can either (out of reserves). A driver
+	 * that committed and then could not send gives -EAGAIN as the answer
+	 * and returns -EBUSY; without commit nothing has changed on error.
 	 */
 	int (*revoke)(struct drm_gem_object *obj,
 		      struct drm_gem_revoke_batch *batch);
@@ -154,7 +162,7 @@ struct drm_gem_shrinker_stats {
 	unsigned long scans;
 	/** @waits: batches that had to be waited for */
 	unsigned long waits;
-	/** @late: batches that the device has owed an answer past the deadline */
+	/** @late: batches that the device owes an answer past the deadline, now */
 	unsigned long late;
 	/** @refused: BOs passed over, by reason */
 	unsigned long refused[DRM_GEM_REFUSALS];
@@ -181,10 +189,12 @@ void drm_gem_reclaim_remove(struct drm_gem_object *obj);
 void drm_gem_reclaim_exclude(struct drm_gem_object *obj, u32 why);
 void drm_gem_reclaim_include(struct drm_gem_object *obj, u32 why);
 void drm_gem_reclaim_open(struct drm_gem_object *obj);
-void drm_gem_reclaim_close(struct drm_gem_object *obj);
+void drm_gem_reclaim_close(struct drm_gem_object *obj,
+			   const struct drm_file *file);
 int drm_gem_reclaim_export(struct drm_gem_object *obj);
 void drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs);
-bool drm_gem_madvise(struct drm_gem_object *obj, enum drm_gem_madv madv);
+bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
+		     enum drm_gem_madv madv);
 bool drm_gem_is_purged(const struct drm_gem_object *obj);
 void drm_gem_mark_used(struct drm_gem_object *obj);
 

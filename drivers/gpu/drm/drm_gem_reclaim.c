@@ -149,6 +149,7 @@ void drm_gem_reclaim_init(struct drm_gem_object *obj)
 	atomic_set(&reclaim->state, 0);
 	atomic_set(&reclaim->dma_buf_cached, 0);
 	reclaim->last_used = 0;
+	reclaim->adviser = NULL;
 	INIT_LIST_HEAD(&reclaim->node);
 }
 
@@ -260,22 +261,32 @@ EXPORT_SYMBOL(drm_gem_reclaim_open);
 /**
  * drm_gem_reclaim_close - count a handle less
  * @obj: GEM object
+ * @file: the file whose handle it is
  *
- * To be called from &drm_gem_object_funcs.close.
+ * To be called from &drm_gem_object_funcs.close. The advice of a file goes with
+ * its handle: those who are left have not given the contents up. If another one
+ * has, its advice stays.
  *
  * Context: any.
  */
-void drm_gem_reclaim_close(struct drm_gem_object *obj)
+void drm_gem_reclaim_close(struct drm_gem_object *obj,
+			   const struct drm_file *file)
 {
 	u32 old = drm_gem_state_read(obj);
+	u32 new;
 
 	do {
-		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) ==
-		    DRM_GEM_RECLAIM_HANDLES_MASK)
-			return;
+		new = old;
+		if (drm_gem_state_madv(old) == DRM_GEM_MADV_DONTNEED &&
+		    READ_ONCE(obj->reclaim.adviser) == file)
+			new = old & ~DRM_GEM_RECLAIM_MADV;
+
 		if (drm_WARN_ON_ONCE(obj->dev, !(old & DRM_GEM_RECLAIM_HANDLES_MASK)))
 			return;
-	} while (!drm_gem_state_try(obj, &old, old - DRM_GEM_RECLAIM_HANDLES));
+		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) !=
+		    DRM_GEM_RECLAIM_HANDLES_MASK)
+			new -= DRM_GEM_RECLAIM_HANDLES;
+	} while (!drm_gem_state_try(obj, &old, new));
 }
 EXPORT_SYMBOL(drm_gem_reclaim_close);
 
@@ -353,6 +364,7 @@ bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
 /**
  * drm_gem_madvise - take user space's advice on the contents of an object
  * @obj: GEM object
+ * @file: the file that gives it, to be told from others that have a handle
  * @madv: %DRM_GEM_MADV_WILLNEED or %DRM_GEM_MADV_DONTNEED; other values are
  *	  for the caller to refuse
  *
@@ -364,7 +376,8 @@ bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
  * Returns: true when the contents are still there. After WILLNEED they stay;
  * after DONTNEED they may be gone by the time that the caller looks.
  */
-bool drm_gem_madvise(struct drm_gem_object *obj, enum drm_gem_madv madv)
+bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
+		     enum drm_gem_madv madv)
 {
 	u32 old = drm_gem_state_read(obj);
 	bool retained = true;
@@ -374,9 +387,12 @@ bool drm_gem_madvise(struct drm_gem_object *obj, enum drm_gem_madv madv)
 			retained = false;
 			break;
 		}
+		if (madv == DRM_GEM_MADV_WILLNEED)
+			continue;
+
+		WRITE_ONCE(obj->reclaim.adviser, file);
 		/* Jobs from before do not earn it a second chance. */
-		if (madv == DRM_GEM_MADV_DONTNEED)
-			WRITE_ONCE(obj->reclaim.last_used, 0);
+		WRITE_ONCE(obj->reclaim.last_used, 0);
 	} while (!drm_gem_state_try(obj, &old, (old & ~DRM_GEM_RECLAIM_MADV) | madv));
 
 	trace_drm_gem_madvise(obj, madv, retained);

@@ -25,16 +25,18 @@
  * answer comes, whether or not a scan comes by. Until that happens further
  * scans do nothing: a device that does not answer is not given more to do, and
  * its slowness is paid for once. Pages that the finisher frees are reported to
- * the mm by the next scan.
+ * the mm by the next scan that is made for it.
  *
- * The OOM notifier is the last stop before a victim is chosen. It waits for
- * %DRM_GEM_OOM_DEADLINE_MS at most, ignores second chances, and takes no lock
- * but by trylock.
+ * The OOM notifier is the last stop before a victim is chosen. It goes on until
+ * something was freed or nothing is left to look at, waits for the device for
+ * %DRM_GEM_OOM_DEADLINE_MS in all, and ignores second chances. It takes resv,
+ * the list and &drm_device.object_name_lock by trylock. Zapping and freeing may
+ * sleep on i_mmap_rwsem and folio locks, as they do for all of reclaim.
  *
  * Reclaim works from reserves: the batches are part of the shrinker, and what
  * a driver needs to send is the driver's to reserve. References that turn out
- * to be the last are dropped by a work item, because free paths lock and
- * allocate.
+ * to be the last are dropped by another work item, because free paths lock and
+ * allocate; no batch waits for that.
  */
 
 void drm_gem_batch_free(struct drm_gem_revoke_batch *batch)
@@ -68,35 +70,41 @@ drm_gem_batch_get(struct drm_gem_shrinker *shrinker)
 	return batch;
 }
 
-/* Drops the references of a batch with nothing left to finish, and frees it. */
+/*
+ * Drops the references of a batch with nothing left to finish, and frees it. The
+ * last reference to an object is left to a work item that nobody waits for.
+ */
 void drm_gem_batch_put(struct drm_gem_revoke_batch *batch)
 {
+	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	bool last = false;
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++) {
-		if (!refcount_dec_not_one(&batch->objs[i]->refcount.refcount))
-			last = true;
-		else
-			batch->objs[i] = NULL;
+		struct drm_gem_object *obj = batch->objs[i];
+
+		if (refcount_dec_not_one(&obj->refcount.refcount))
+			continue;
+
+		llist_add(&obj->reclaim.put, &shrinker->put);
+		last = true;
 	}
 
 	if (last)
-		schedule_work(&batch->put);
-	else
-		drm_gem_batch_free(batch);
-}
-
-static void drm_gem_batch_put_work(struct work_struct *work)
-{
-	struct drm_gem_revoke_batch *batch =
-		container_of(work, struct drm_gem_revoke_batch, put);
-	unsigned int i;
-
-	for (i = 0; i < batch->nr; i++)
-		drm_gem_object_put(batch->objs[i]);
+		schedule_work(&shrinker->put_work);
 
 	drm_gem_batch_free(batch);
+}
+
+static void drm_gem_put_work(struct work_struct *work)
+{
+	struct drm_gem_shrinker *shrinker =
+		container_of(work, struct drm_gem_shrinker, put_work);
+	struct drm_gem_reclaim *reclaim, *tmp;
+
+	llist_for_each_entry_safe(reclaim, tmp, llist_del_all(&shrinker->put), put)
+		drm_gem_object_put(container_of(reclaim, struct drm_gem_object,
+						reclaim));
 }
 
 /*
@@ -261,14 +269,16 @@ void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 }
 EXPORT_SYMBOL(drm_gem_revoke_answer);
 
-/* Returns false when the batch now belongs to the finisher. */
+/*
+ * Waits for @timeout jiffies at most. Returns false when the batch now belongs to
+ * the finisher.
+ */
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
-			unsigned int deadline_ms)
+			unsigned long timeout)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 
-	if (wait_for_completion_timeout(&batch->answered,
-					msecs_to_jiffies(deadline_ms)))
+	if (wait_for_completion_timeout(&batch->answered, timeout))
 		return true;
 
 	atomic_inc(&shrinker->late);
@@ -295,8 +305,13 @@ void drm_gem_shrinker_drain(struct drm_device *dev)
 {
 	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
 
-	if (shrinker)
-		wait_event(shrinker->wait, !READ_ONCE(shrinker->busy));
+	if (!shrinker)
+		return;
+
+	wait_event(shrinker->wait, !READ_ONCE(shrinker->busy));
+	/* Whoever cleared the last bit may still be about to wake us. */
+	flush_workqueue(shrinker->wq);
+	flush_work(&shrinker->put_work);
 }
 EXPORT_SYMBOL(drm_gem_shrinker_drain);
 
@@ -310,8 +325,9 @@ int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker)
 		batch->shrinker = shrinker;
 		init_completion(&batch->answered);
 		INIT_DELAYED_WORK(&batch->finish, drm_gem_finisher);
-		INIT_WORK(&batch->put, drm_gem_batch_put_work);
 	}
+	init_llist_head(&shrinker->put);
+	INIT_WORK(&shrinker->put_work, drm_gem_put_work);
 
 	shrinker->wq = alloc_workqueue("drm-gem-shrinker:%s", WQ_MEM_RECLAIM, 0,
 				       dev_name(shrinker->dev->dev));
@@ -321,6 +337,9 @@ int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker)
 
 void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker)
 {
-	if (shrinker->wq)
-		destroy_workqueue(shrinker->wq);
+	if (!shrinker->wq)
+		return;
+
+	destroy_workqueue(shrinker->wq);
+	flush_work(&shrinker->put_work);
 }

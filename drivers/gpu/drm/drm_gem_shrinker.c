@@ -169,6 +169,21 @@ void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 	}
 }
 
+/* Gives those that a scan did not get to, from @first on, their place back. */
+void drm_gem_shrinker_unpick(struct drm_gem_shrinker *shrinker,
+			     struct drm_gem_revoke_batch *batch,
+			     unsigned int first)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&shrinker->lock);
+
+	for (i = batch->nr; i-- > first; )
+		if (!list_empty(&batch->objs[i]->reclaim.node))
+			list_move(&batch->objs[i]->reclaim.node,
+				  &shrinker->list);
+}
+
 unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
 				     enum drm_gem_class class)
 {

@@ -56,7 +56,6 @@ struct drm_gem_revoke_batch {
 	struct completion answered;
 
 	struct delayed_work finish;
-	struct work_struct put;
 };
 
 /* One shrinker per device that opted in. */
@@ -81,6 +80,8 @@ struct drm_gem_shrinker {
 	struct drm_gem_revoke_batch batches[DRM_GEM_REVOKE_BATCHES];
 	unsigned long busy;	/* bit per batch */
 	wait_queue_head_t wait;	/* a batch was answered or became free */
+	struct llist_head put;	/* objects with but our reference left */
+	struct work_struct put_work;
 	atomic_t late;		/* batches abandoned and unanswered */
 	atomic_long_t freed_late; /* pages the finisher freed, not yet reported */
 
@@ -105,6 +106,9 @@ void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
 void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 			   struct drm_gem_revoke_batch *batch,
 			   unsigned long *budget, bool *first);
+void drm_gem_shrinker_unpick(struct drm_gem_shrinker *shrinker,
+			     struct drm_gem_revoke_batch *batch,
+			     unsigned int first);
 unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
 				     enum drm_gem_class class);
 
@@ -114,7 +118,7 @@ drm_gem_batch_get(struct drm_gem_shrinker *shrinker);
 void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
 void drm_gem_batch_put(struct drm_gem_revoke_batch *batch);
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
-			unsigned int deadline_ms);
+			unsigned long timeout);
 unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch);
 int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker);
 void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker);

@@ -7,6 +7,7 @@
 #include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/oom.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
@@ -38,7 +39,7 @@
 
 struct drm_gem_scan {
 	unsigned long nr_to_scan;
-	unsigned int deadline_ms;
+	unsigned long timeout;	/* jiffies: of each wait, or of all for OOM */
 	bool oom;
 
 	unsigned long scanned;	/* pages looked at */
@@ -83,11 +84,22 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 	return why;
 }
 
+static bool drm_gem_lock_list(struct drm_gem_shrinker *shrinker, bool oom)
+{
+	/* Whoever holds it may be waiting for the memory that is missing. */
+	if (oom)
+		return mutex_trylock(&shrinker->lock);
+
+	mutex_lock(&shrinker->lock);
+	return true;
+}
+
 /* Both passes over one batch, which is gone afterwards. */
 static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 			      struct drm_gem_scan *scan)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	unsigned long begin;
 	unsigned int i;
 
 	for (i = 0; i < batch->nr && !scan->stop; i++) {
@@ -102,6 +114,12 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 		scan->scanned += batch->objs[i]->size >> PAGE_SHIFT;
 	}
 
+	/* The one that was refused for want of reserves is no further, either. */
+	if (scan->stop && drm_gem_lock_list(shrinker, scan->oom)) {
+		drm_gem_shrinker_unpick(shrinker, batch, i - 1);
+		mutex_unlock(&shrinker->lock);
+	}
+
 	if (!batch->revoked) {
 		drm_gem_batch_put(batch);
 		return;
@@ -112,23 +130,16 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 
 	if (!atomic_dec_and_test(&batch->pending)) {
 		scan->waits++;
-		if (!drm_gem_batch_wait(batch, scan->deadline_ms)) {
+		begin = jiffies;
+		if (!drm_gem_batch_wait(batch, scan->timeout)) {
 			scan->stop = true;
 			return;
 		}
+		if (scan->oom)
+			scan->timeout -= min(scan->timeout, jiffies - begin);
 	}
 
 	scan->freed += drm_gem_batch_finish(batch);
-}
-
-static bool drm_gem_lock_list(struct drm_gem_shrinker *shrinker, bool oom)
-{
-	/* Whoever holds it may be waiting for the memory that is missing. */
-	if (oom)
-		return mutex_trylock(&shrinker->lock);
-
-	mutex_lock(&shrinker->lock);
-	return true;
 }
 
 static void drm_gem_scan(struct drm_gem_shrinker *shrinker,
@@ -159,9 +170,13 @@ static void drm_gem_scan(struct drm_gem_shrinker *shrinker,
 		}
 
 		drm_gem_batch_run(batch, scan);
+		if (scan->oom && scan->freed)
+			break;
 	} while (scan->scanned < scan->nr_to_scan && !scan->stop);
 
-	scan->freed += atomic_long_xchg(&shrinker->freed_late, 0);
+	/* Only for those who make use of it. */
+	if (scan->oom || current->reclaim_state)
+		scan->freed += atomic_long_xchg(&shrinker->freed_late, 0);
 
 	atomic_long_inc(&shrinker->scans);
 	atomic_long_add(scan->waits, &shrinker->waits);
@@ -175,9 +190,10 @@ static unsigned long drm_gem_purge_count(struct shrinker *shrink,
 {
 	struct drm_gem_shrinker *shrinker = shrink->private_data;
 
+	/* What the finisher freed has to be fetched, too. */
 	return drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) +
-	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED) ?:
-	       SHRINK_EMPTY;
+	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED) +
+	       atomic_long_read(&shrinker->freed_late) ?: SHRINK_EMPTY;
 }
 
 static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
@@ -185,7 +201,7 @@ static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
 {
 	struct drm_gem_scan scan = {
 		.nr_to_scan = sc->nr_to_scan,
-		.deadline_ms = DRM_GEM_REVOKE_DEADLINE_MS,
+		.timeout = msecs_to_jiffies(DRM_GEM_REVOKE_DEADLINE_MS),
 	};
 
 	drm_gem_scan(shrink->private_data, &scan);
@@ -220,14 +236,22 @@ unsigned long drm_gem_shrinker_purge(struct drm_device *dev,
 		.gfp_mask = GFP_KERNEL,
 		.nr_to_scan = nr_pages,
 	};
+	struct shrinker *purge;
 	unsigned long freed;
 
-	if (!shrinker || !shrinker->purge)
+	/* As vmscan does, so that drm_gem_shrinker_unregister() waits. */
+	rcu_read_lock();
+	purge = shrinker ? READ_ONCE(shrinker->purge) : NULL;
+	if (purge && !shrinker_try_get(purge))
+		purge = NULL;
+	rcu_read_unlock();
+	if (!purge)
 		return 0;
 
 	fs_reclaim_acquire(GFP_KERNEL);
-	freed = shrinker->purge->scan_objects(shrinker->purge, &sc);
+	freed = purge->scan_objects(purge, &sc);
 	fs_reclaim_release(GFP_KERNEL);
+	shrinker_put(purge);
 
 	return freed == SHRINK_STOP ? 0 : freed;
 }
@@ -247,21 +271,20 @@ EXPORT_SYMBOL(drm_gem_shrinker_purge);
 unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
 {
 	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
-	unsigned long timeout = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS);
 	unsigned long before = atomic_long_read(&shrinker->purged_pages);
 	struct drm_gem_scan scan = {
-		.nr_to_scan = 1,
+		.nr_to_scan = ULONG_MAX,
+		.timeout = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS),
 		.oom = true,
 	};
 
 	/* Memory under way comes sooner than memory yet to be asked for. */
 	if (READ_ONCE(shrinker->busy))
-		timeout = wait_event_timeout(shrinker->wait,
-					     atomic_long_read(&shrinker->freed_late) ||
-					     !READ_ONCE(shrinker->busy),
-					     timeout);
+		scan.timeout = wait_event_timeout(shrinker->wait,
+						  atomic_long_read(&shrinker->freed_late) ||
+						  !READ_ONCE(shrinker->busy),
+						  scan.timeout);
 
-	scan.deadline_ms = jiffies_to_msecs(timeout);
 	drm_gem_scan(shrinker, &scan);
 
 	/* What other scans freed in the meantime is as good. */
@@ -300,8 +323,7 @@ void drm_gem_shrinker_unregister(struct drm_device *dev)
 		return;
 
 	unregister_oom_notifier(&shrinker->oom);
-	shrinker_free(shrinker->purge);
-	shrinker->purge = NULL;
+	shrinker_free(xchg(&shrinker->purge, NULL));
 }
 EXPORT_SYMBOL(drm_gem_shrinker_unregister);
 

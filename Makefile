@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Everything that is built lives in the cache, outside of this tree (CACHE=).
+export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
+DIR =
+cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
+
+.PHONY: help run test kunit igt test-guest series-check export deps clean-cache
+
+help:
+	@echo 'make run           the main job: one scene under memory pressure, in a guest with the'
+	@echo '                   unpatched and in one with the patched kernel; table and plot'
+	@echo 'make test          all tests: series-check, kunit and test-guest'
+	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
+	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
+	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
+	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
+	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
+	@echo 'make deps          installs the Debian packages needed (as root), or names them'
+	@echo 'make clean-cache   removes everything built'
+	@echo
+	@echo 'Variables: BASE=6.12 (a line of patches/bases), KERNEL_SRC=DIR (a base tree of your'
+	@echo 'own), CACHE=DIR, JOBS=N, ACCEL=kvm (default: tcg)'
+
+run: deps
+	@tools/vm/scene -b $(BASE)
+
+test: deps
+	@tools/test-all
+
+kunit: deps
+	@tools/uml/kunit
+
+igt test-guest: deps
+	@tools/igt/run
+
+series-check: deps
+	@tools/series check $(BASE)
+
+export: deps
+	@tools/series export $(BASE) $(DIR)
+
+deps:
+	@tools/deps
+
+clean-cache:
+	@cd "$(cache)" && rm -rf base check each export igt run series src uml vm

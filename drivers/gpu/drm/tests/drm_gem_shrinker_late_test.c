@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ *
+ * Answers that come late, with an error, or never; and how long a scan and the
+ * OOM notifier put up with that.
+ */
+
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/swap.h>
+
+#include "drm_gem_shrinker_mock.h"
+
+/* What a timer may be late by; the best of a few tries has to be within. */
+#define TEST_TOLERANCE_MS	25
+#define TEST_TRIES		8
+
+/* Adds to *@freed what @scan freed, and returns the shortest time it has taken. */
+static s64 drm_gem_shrinker_test_timed(struct mock_device *mock, s64 best,
+				       unsigned long (*scan)(struct mock_device *),
+				       unsigned long *freed)
+{
+	ktime_t begin = ktime_get();
+
+	*freed += scan(mock);
+
+	return min(best, ktime_ms_delta(ktime_get(), begin));
+}
+
+static unsigned long drm_gem_shrinker_test_oom_scan(struct mock_device *mock)
+{
+	return drm_gem_shrinker_oom(&mock->drm);
+}
+
+/* The pages stay as long as the answer does not come, whatever user space says. */
+static void drm_gem_shrinker_test_unanswered_keeps_pages(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[3];
+	struct drm_gem_shrinker_stats stats;
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	mock_create_many(test, bos, 3, 2);
+
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->revoked), 3);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->purges), 0);
+	stats = mock_stats(mock);
+	KUNIT_EXPECT_EQ(test, stats.resident_pages, 6);
+	KUNIT_EXPECT_EQ(test, stats.purgeable_pages, 0);
+	KUNIT_EXPECT_EQ(test, stats.waits, 1);
+	KUNIT_EXPECT_EQ(test, stats.late, 1);
+
+	/* It was decided when the command went out. */
+	KUNIT_EXPECT_FALSE(test, mock_willneed(bos[0]));
+	KUNIT_EXPECT_FALSE(test, mock_dontneed(bos[1]));
+	KUNIT_EXPECT_EQ(test, drm_gem_reclaim_export(&bos[2]->base), -EINVAL);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->purges), 0);
+
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, 3), 3);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->purges) == 3));
+	mock_put_many(bos, 3);
+}
+
+/* One deadline is paid per answer that does not come, not one per scan. */
+static void drm_gem_shrinker_test_waits_once(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[2];
+	s64 best = S64_MAX;
+	unsigned long waits, freed = 0;
+	unsigned int i;
+
+	for (i = 0; i < TEST_TRIES; i++) {
+		waits = mock_stats(mock).waits;
+		mock->answer = MOCK_ANSWER_NEVER;
+		bos[0] = mock_create_idle(test, 1);
+		best = drm_gem_shrinker_test_timed(mock, best, mock_scan_all, &freed);
+		KUNIT_EXPECT_EQ(test, freed, 0);
+		KUNIT_EXPECT_EQ(test, mock_stats(mock).waits, waits + 1);
+
+		/* The device is not given more to do, or waited for. */
+		bos[1] = mock_create_idle(test, 1);
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+		KUNIT_EXPECT_EQ(test, mock_scan_batch(mock), 0);
+		KUNIT_EXPECT_FALSE(test, bos[1]->offers);
+		KUNIT_EXPECT_EQ(test, mock_stats(mock).waits, waits + 1);
+
+		/* It is once it has answered. */
+		KUNIT_EXPECT_EQ(test, mock_answer(mock, 1), 1);
+		KUNIT_EXPECT_TRUE(test, mock_wait(mock, READ_ONCE(bos[0]->purge_seq)));
+		drm_gem_shrinker_drain(&mock->drm);
+		mock->answer = MOCK_ANSWER_SOON;
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 2);
+		KUNIT_EXPECT_TRUE(test, bos[1]->purge_seq);
+		mock_put_many(bos, 2);
+	}
+	KUNIT_EXPECT_GE(test, best, DRM_GEM_REVOKE_DEADLINE_MS / 2);
+	KUNIT_EXPECT_LE(test, best, DRM_GEM_REVOKE_DEADLINE_MS + TEST_TOLERANCE_MS);
+}
+
+/* Nobody scans any more, and the memory comes back all the same. */
+static void drm_gem_shrinker_test_late_needs_no_scan(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct reclaim_state state = {}, *saved = current->reclaim_state;
+	struct mock_object *bos[5];
+	unsigned long scans;
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	mock_create_many(test, bos, 5, 2);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	scans = mock_stats(mock).scans;
+
+	/* The last answer ends it; until then the batch stays together. */
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, 4), 4);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).late, 1);
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, 1), 1);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->purges) == 5));
+	drm_gem_shrinker_drain(&mock->drm);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).late, 0);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).scans, scans);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, 0);
+
+	/* The next scan, whoever makes it, tells the mm of it, once. */
+	current->reclaim_state = &state;
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 10);
+	KUNIT_EXPECT_EQ(test, state.reclaimed, 10);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, state.reclaimed, 10);
+	current->reclaim_state = saved;
+
+	mock_put_many(bos, 5);
+}
+
+/* Somebody holds the resv when the answer comes: it is for later, not for never. */
+static void drm_gem_shrinker_test_late_and_locked(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[3];
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	mock_create_many(test, bos, 3, 1);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+
+	dma_resv_lock(bos[1]->base.resv, NULL);
+	mock_answer(mock, 3);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->purges) == 2));
+	KUNIT_EXPECT_FALSE(test, bos[1]->purge_seq);
+	KUNIT_EXPECT_TRUE(test, drm_gem_is_purged(&bos[1]->base));
+	dma_resv_unlock(bos[1]->base.resv);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->purges) == 3));
+
+	mock_put_many(bos, 3);
+}
+
+/* The device keeps the pages, so they are neither freed nor asked for again. */
+static void drm_gem_shrinker_test_error_keeps_pages(struct kunit *test)
+{
+	static const enum mock_answer answers[] = {
+		MOCK_ANSWER_AT_ONCE, MOCK_ANSWER_SOON, MOCK_ANSWER_NEVER,
+	};
+	struct mock_device *mock = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		struct mock_object *bo = mock_create_idle(test, 4);
+
+		mock->error = -EIO;
+		mock->answer = answers[i];
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+		mock_answer(mock, 1);
+		drm_gem_shrinker_drain(&mock->drm);
+		mock->error = 0;
+		mock->answer = MOCK_ANSWER_AT_ONCE;
+
+		KUNIT_EXPECT_EQ(test, mock_stats(mock).refused[DRM_GEM_REFUSED_DEVICE], i + 1);
+		KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, 4);
+		KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, 0);
+		KUNIT_EXPECT_FALSE(test, mock_willneed(bo));
+		KUNIT_EXPECT_FALSE(test, mock_dontneed(bo));
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+		KUNIT_EXPECT_EQ(test, bo->offers, 1);
+		KUNIT_EXPECT_FALSE(test, bo->purge_seq);
+
+		mock_put(bo);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->frees), ARRAY_SIZE(answers));
+}
+
+/* A command that was not sent after all is, by a later scan; contents are gone. */
+static void drm_gem_shrinker_test_unsent_is_tried_again(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[2];
+
+	mock->error = -EAGAIN;
+	mock_create_many(test, bos, 2, 4);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_FALSE(test, mock_willneed(bos[0]));
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, 8);
+
+	mock->error = 0;
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 8);
+	KUNIT_EXPECT_EQ(test, bos[0]->offers, 2);
+
+	mock_put_many(bos, 2);
+}
+
+/* The answers carry errors for some, and free the pages of the others. */
+static void drm_gem_shrinker_test_error_is_for_one(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[3];
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	mock_create_many(test, bos, 3, 1);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	mock_answer(mock, 1);
+	mock->error = -EIO;
+	mock_answer(mock, 1);
+	mock->error = 0;
+	mock_answer(mock, 1);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->purges) == 2));
+	drm_gem_shrinker_drain(&mock->drm);
+	KUNIT_EXPECT_TRUE(test, bos[0]->purge_seq);
+	KUNIT_EXPECT_FALSE(test, bos[1]->purge_seq);
+	KUNIT_EXPECT_TRUE(test, bos[2]->purge_seq);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, 1);
+
+	mock_put_many(bos, 3);
+}
+
+static void drm_gem_shrinker_test_oom_waits_shortly(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bo;
+	s64 best = S64_MAX, best_owed = S64_MAX;
+	unsigned long freed = 0;
+	unsigned int i;
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	for (i = 0; i < TEST_TRIES; i++) {
+		/* For what it revokes itself, */
+		bo = mock_create_idle(test, 1);
+		best = drm_gem_shrinker_test_timed(mock, best,
+						   drm_gem_shrinker_test_oom_scan,
+						   &freed);
+		KUNIT_EXPECT_TRUE(test, bo->revoke_seq);
+		/* and for what others did. */
+		best_owed = drm_gem_shrinker_test_timed(mock, best_owed,
+							drm_gem_shrinker_test_oom_scan,
+							&freed);
+		KUNIT_EXPECT_EQ(test, freed, 0);
+
+		KUNIT_EXPECT_EQ(test, mock_answer(mock, 1), 1);
+		drm_gem_shrinker_drain(&mock->drm);
+		KUNIT_EXPECT_TRUE(test, bo->purge_seq);
+		mock_scan_all(mock);	/* takes note of the page */
+		mock_put(bo);
+	}
+	KUNIT_EXPECT_LE(test, best, DRM_GEM_OOM_DEADLINE_MS + TEST_TOLERANCE_MS);
+	KUNIT_EXPECT_LE(test, best_owed, DRM_GEM_OOM_DEADLINE_MS + TEST_TOLERANCE_MS);
+}
+
+static void drm_gem_shrinker_test_oom_takes_what_was_owed(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bo = mock_create_idle(test, 6);
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	mock_answer(mock, 1);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, READ_ONCE(bo->purge_seq)));
+	drm_gem_shrinker_drain(&mock->drm);
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 6);
+
+	mock_put(bo);
+}
+
+/* Last stop: what a job used not long ago is better lost than its process. */
+static void drm_gem_shrinker_test_oom_gives_no_second_chance(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bo = mock_create_idle(test, 6);
+
+	drm_gem_mark_used(&bo->base);
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 6);
+
+	mock_put(bo);
+}
+
+/* And what can be had is had, behind however many that can not. */
+static void drm_gem_shrinker_test_oom_looks_past_busy(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[3 * DRM_GEM_REVOKE_BATCH];
+	struct dma_fence *fences[ARRAY_SIZE(bos) - 1];
+	unsigned int i;
+
+	mock_create_many(test, bos, ARRAY_SIZE(bos), 1);
+	for (i = 0; i < ARRAY_SIZE(fences); i++)
+		fences[i] = mock_busy(test, bos[i], DMA_RESV_USAGE_BOOKKEEP);
+
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 1);
+
+	for (i = 0; i < ARRAY_SIZE(fences); i++)
+		mock_idle(fences[i]);
+	mock_put_many(bos, ARRAY_SIZE(bos));
+}
+
+static struct kunit_case drm_gem_shrinker_late_tests[] = {
+	KUNIT_CASE(drm_gem_shrinker_test_unanswered_keeps_pages),
+	KUNIT_CASE(drm_gem_shrinker_test_waits_once),
+	KUNIT_CASE(drm_gem_shrinker_test_late_needs_no_scan),
+	KUNIT_CASE(drm_gem_shrinker_test_late_and_locked),
+	KUNIT_CASE(drm_gem_shrinker_test_error_keeps_pages),
+	KUNIT_CASE(drm_gem_shrinker_test_error_is_for_one),
+	KUNIT_CASE(drm_gem_shrinker_test_unsent_is_tried_again),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_shortly),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_takes_what_was_owed),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_gives_no_second_chance),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_looks_past_busy),
+	{}
+};
+
+static struct kunit_suite drm_gem_shrinker_late_suite = {
+	.name = "drm_gem_shrinker_late",
+	.init = mock_init,
+	.exit = mock_exit,
+	.test_cases = drm_gem_shrinker_late_tests,
+};
+
+kunit_test_suite(drm_gem_shrinker_late_suite);

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ *
+ * Random operations, and a model that says in plain words what they should have
+ * come to. The counters have to agree with it after every single one.
+ */
+
+#include <linux/prandom.h>
+
+#include "drm_gem_shrinker_mock.h"
+
+#define MODEL_SEED	0x67656d73
+#define MODEL_STEPS	10000
+#define MODEL_BOS	48
+
+struct model_bo {
+	struct mock_object *bo;
+	struct dma_fence *busy;
+
+	bool known;		/* has pages, and the shrinker was told */
+	bool dontneed;
+	bool purged;
+	bool owed;		/* the device has not answered yet */
+	bool pinned, never, noevict, exported;
+	unsigned int handles;
+	bool used, maybe_used;	/* a second chance is due, or may be */
+};
+
+struct model {
+	struct kunit *test;
+	struct mock_device *mock;
+	struct rnd_state rnd;
+	struct model_bo bos[MODEL_BOS];
+	bool late;
+	unsigned int purges;
+};
+
+static unsigned int model_random(struct model *model, unsigned int below)
+{
+	return prandom_u32_state(&model->rnd) % below;
+}
+
+static unsigned long model_pages(const struct model_bo *m)
+{
+	return m->bo->base.size >> PAGE_SHIFT;
+}
+
+static bool model_kept(const struct model_bo *m)
+{
+	return m->pinned || m->never || m->handles > 1;
+}
+
+/* Not counting the second chance. */
+static bool model_takeable(const struct model_bo *m)
+{
+	return m->known && !m->owed && (m->dontneed || m->purged) &&
+	       !model_kept(m) && !m->exported && !m->busy;
+}
+
+static void model_compare(struct model *model, unsigned int step)
+{
+	struct drm_gem_shrinker_stats want = {}, got = mock_stats(model->mock);
+	struct kunit *test = model->test;
+	unsigned int i;
+
+	for (i = 0; i < MODEL_BOS; i++) {
+		const struct model_bo *m = &model->bos[i];
+
+		if (!m->bo)
+			continue;
+		KUNIT_ASSERT_EQ_MSG(test, drm_gem_is_purged(&m->bo->base), m->purged,
+				    "step %u object %u", step, i);
+		if (!m->known)
+			continue;
+		want.resident_pages += model_pages(m);
+		if (m->owed || model_kept(m))
+			continue;
+		if (!m->dontneed && !m->purged)
+			want.evictable_pages += m->exported || m->noevict ? 0 : model_pages(m);
+		else if (m->exported)
+			want.exported_pages += model_pages(m);
+		else
+			want.purgeable_pages += model_pages(m);
+	}
+
+	KUNIT_ASSERT_EQ_MSG(test, got.resident_pages, want.resident_pages, "step %u", step);
+	KUNIT_ASSERT_EQ_MSG(test, got.purgeable_pages, want.purgeable_pages, "step %u", step);
+	KUNIT_ASSERT_EQ_MSG(test, got.exported_pages, want.exported_pages, "step %u", step);
+	KUNIT_ASSERT_EQ_MSG(test, got.evictable_pages, want.evictable_pages, "step %u", step);
+	KUNIT_ASSERT_EQ_MSG(test, got.purged_bos, model->purges, "step %u", step);
+	KUNIT_ASSERT_EQ_MSG(test, got.late, model->late, "step %u", step);
+}
+
+static void model_create(struct model *model, struct model_bo *m)
+{
+	memset(m, 0, sizeof(*m));
+	m->bo = mock_create_bare(model->test, 1 + model_random(model, 16));
+}
+
+static void model_free(struct model_bo *m)
+{
+	/* Those owed an answer live on; they have a test of their own. */
+	if (m->owed)
+		return;
+	if (m->busy)
+		mock_idle(m->busy);
+	mock_put(m->bo);
+	memset(m, 0, sizeof(*m));
+}
+
+/* Looks at what a scan did, and whether it was right to. */
+static void model_scanned(struct model *model, bool all, bool oom,
+			  unsigned long freed, unsigned int step)
+{
+	struct mock_device *mock = model->mock;
+	struct kunit *test = model->test;
+	unsigned long sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < MODEL_BOS; i++) {
+		struct model_bo *m = &model->bos[i];
+
+		if (!m->bo || m->owed)
+			continue;
+
+		if (m->bo->revoke_seq) {
+			KUNIT_ASSERT_TRUE_MSG(test, model_takeable(m) && !model->late &&
+					      (oom || !m->used), "step %u object %u", step, i);
+			m->purged = true;
+			if (mock->answer == MOCK_ANSWER_NEVER) {
+				m->owed = true;
+				continue;
+			}
+			m->bo->revoke_seq = 0;
+			if (mock->error == -EIO) {
+				m->never = true;
+			} else if (!mock->error) {
+				KUNIT_ASSERT_TRUE(test, m->bo->purge_seq);
+				m->known = false;
+				sum += model_pages(m);
+				model->purges++;
+			}
+		} else if (model_takeable(m) && !model->late) {
+			/* Left alone with no reason. */
+			KUNIT_ASSERT_FALSE_MSG(test, all && !m->maybe_used,
+					       "step %u object %u", step, i);
+			if (all)
+				m->maybe_used = false;
+			m->used = false;
+		}
+	}
+	KUNIT_ASSERT_EQ_MSG(test, freed, sum, "step %u", step);
+}
+
+static void model_scan(struct model *model, unsigned int step)
+{
+	struct mock_device *mock = model->mock;
+	unsigned int how = model_random(model, 4), i;
+	unsigned long freed;
+
+	mock->answer = MOCK_ANSWER_AT_ONCE;
+	switch (model_random(model, 100)) {
+	case 0 ... 4:
+		mock->error = -EIO;
+		break;
+	case 5 ... 9:
+		mock->error = -EAGAIN;
+		break;
+	case 10:
+		/* Costs a deadline each time. */
+		mock->answer = model->late ? MOCK_ANSWER_AT_ONCE : MOCK_ANSWER_NEVER;
+		break;
+	case 11 ... 50:
+		mock->answer = MOCK_ANSWER_SOON;
+		break;
+	}
+
+	if (model->late && how == 2)
+		how = 0;
+	if (how == 0)
+		freed = mock_scan_batch(mock);
+	else if (how == 1)
+		freed = mock_scan_all(mock);
+	else if (how == 2)
+		freed = drm_gem_shrinker_oom(&mock->drm);
+	else
+		freed = drm_gem_shrinker_purge(&mock->drm, 1 + model_random(model, 99));
+
+	model_scanned(model, how == 1 && mock->answer != MOCK_ANSWER_NEVER, how == 2,
+		      freed, step);
+	for (i = 0; i < MODEL_BOS; i++)
+		model->late |= model->bos[i].owed;
+	mock->error = 0;
+}
+
+static void model_answer(struct model *model)
+{
+	struct mock_device *mock = model->mock;
+	unsigned long pages = 0;
+	unsigned int i;
+
+	if (!model->late)
+		return;
+
+	mock->error = model_random(model, 2) ? -EIO : 0;
+	mock_answer(mock, UINT_MAX);
+	drm_gem_shrinker_drain(&mock->drm);
+	model->late = false;
+
+	for (i = 0; i < MODEL_BOS; i++) {
+		struct model_bo *m = &model->bos[i];
+
+		if (!m->bo || !m->owed)
+			continue;
+		m->owed = false;
+		m->bo->revoke_seq = 0;
+		if (mock->error) {
+			m->never = true;
+		} else {
+			KUNIT_ASSERT_TRUE(model->test, m->bo->purge_seq);
+			m->known = false;
+			pages += model_pages(m);
+			model->purges++;
+		}
+	}
+
+	/* The scan after it reports that, and here looks at nothing else. */
+	mock->refusal = -EBUSY;
+	KUNIT_ASSERT_EQ(model->test, mock_scan_all(mock), pages);
+	mock->refusal = 0;
+	mock->error = 0;
+	for (i = 0; i < MODEL_BOS; i++)
+		model->bos[i].used = false;
+}
+
+static void model_step(struct model *model, unsigned int step)
+{
+	struct model_bo *m = &model->bos[model_random(model, MODEL_BOS)];
+	struct kunit *test = model->test;
+	struct drm_gem_object *obj;
+	unsigned int op = model_random(model, 46);
+
+	if (op >= 42)
+		return model_scan(model, step);
+	if (op == 0 && !model_random(model, 2))
+		return model_answer(model);
+	if (!m->bo)
+		return model_create(model, m);
+
+	obj = &m->bo->base;
+	switch (op) {
+	case 1 ... 2:
+		return model_free(m);
+	case 3 ... 8:
+		if (m->known || m->purged)
+			return;
+		m->known = true;
+		dma_resv_lock(obj->resv, NULL);
+		drm_gem_reclaim_add(obj);
+		dma_resv_unlock(obj->resv);
+		return;
+	case 9 ... 18:
+		KUNIT_ASSERT_EQ(test, mock_dontneed(m->bo), !m->purged);
+		m->dontneed = true;
+		if (!m->purged) {
+			m->used = false;
+			m->maybe_used = false;
+		}
+		return;
+	case 19 ... 24:
+		KUNIT_ASSERT_EQ(test, mock_willneed(m->bo), !m->purged);
+		m->dontneed = false;
+		return;
+	case 25:
+		m->pinned = !m->pinned;
+		(m->pinned ? mock_exclude : mock_include)(m->bo, DRM_GEM_RECLAIM_PINNED);
+		return;
+	case 26:
+		m->noevict = !m->noevict;
+		(m->noevict ? mock_exclude : mock_include)(m->bo, DRM_GEM_RECLAIM_NOEVICT);
+		return;
+	case 27:
+		if (m->owed)
+			return;
+		m->never = !m->never;
+		(m->never ? mock_exclude : mock_include)(m->bo, DRM_GEM_RECLAIM_NEVER);
+		return;
+	case 28 ... 29:
+		m->handles++;
+		return drm_gem_reclaim_open(obj);
+	case 30 ... 32:
+		if (!m->handles)
+			return;
+		m->handles--;
+		return drm_gem_reclaim_close(obj, MOCK_OTHER_FILE);
+	case 33:
+		if (model_random(model, 8))
+			return;
+		KUNIT_ASSERT_EQ(test, drm_gem_reclaim_export(obj), m->purged ? -EINVAL : 0);
+		m->exported |= !m->purged;
+		return;
+	case 34 ... 36:
+		drm_gem_mark_used(obj);
+		m->used = true;
+		m->maybe_used = true;
+		return;
+	case 37 ... 38:
+		/* Jobs do not name purged objects. */
+		if (m->busy || m->purged)
+			return;
+		m->busy = mock_busy(test, m->bo, DMA_RESV_USAGE_BOOKKEEP);
+		return;
+	default:
+		if (!m->busy)
+			return;
+		mock_idle(m->busy);
+		m->busy = NULL;
+	}
+}
+
+static void drm_gem_shrinker_test_counters_match_model(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct model *model;
+	unsigned int i;
+
+	model = kunit_kzalloc(test, sizeof(*model), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, model);
+	model->test = test;
+	model->mock = mock;
+	prandom_seed_state(&model->rnd, MODEL_SEED);
+
+	for (i = 0; i < MODEL_STEPS; i++) {
+		model_step(model, i);
+		model_compare(model, i);
+	}
+	kunit_info(test, "%u steps: %u revoked, %u purged, %u freed\n", MODEL_STEPS,
+		   atomic_read(&mock->revoked), model->purges, atomic_read(&mock->frees));
+	/* Had it been quiet, it would have said little. */
+	KUNIT_EXPECT_GT(test, model->purges, MODEL_STEPS / 100);
+	KUNIT_EXPECT_GT(test, atomic_read(&mock->frees), MODEL_STEPS / 100);
+
+	model_answer(model);
+	for (i = 0; i < MODEL_BOS; i++)
+		if (model->bos[i].bo)
+			model_free(&model->bos[i]);
+}
+
+static struct kunit_case drm_gem_shrinker_model_tests[] = {
+	KUNIT_CASE_SLOW(drm_gem_shrinker_test_counters_match_model),
+	{}
+};
+
+static struct kunit_suite drm_gem_shrinker_model_suite = {
+	.name = "drm_gem_shrinker_model",
+	.init = mock_init,
+	.exit = mock_exit,
+	.test_cases = drm_gem_shrinker_model_tests,
+};
+
+kunit_test_suite(drm_gem_shrinker_model_suite);

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A client that behaves like a GL application's buffer cache, on the raw virtio-gpu ioctls:
+ * creates, maps, fills and uploads BOs, then gives three in five the advice DONTNEED.
+ * At SIGUSR1 it takes all of them back and compares every byte that must still be there.
+ *
+ * usage: bo-client STATE-FILE COUNT SIZE-KIB SEED READY-FILE
+ *
+ * Exit: 0 every live BO intact, 1 an error, 3 contents were lost.
+ */
+#include <errno.h>
+#include <libdrm/virtgpu_drm.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "scene.h"
+
+/* the kernel headers of the build machine do not have these yet */
+#ifndef DRM_IOCTL_VIRTGPU_MADVISE
+struct drm_virtgpu_madvise {
+	__u32 bo_handle;
+	__u32 retained;
+	__u32 madv;
+	__u32 pad;
+};
+#define VIRTGPU_PARAM_MADVISE 10
+#define VIRTGPU_MADV_WILLNEED 0
+#define VIRTGPU_MADV_DONTNEED 1
+#define DRM_IOCTL_VIRTGPU_MADVISE \
+	DRM_IOWR(DRM_COMMAND_BASE + 0x0c, struct drm_virtgpu_madvise)
+#endif
+
+struct bo {
+	uint32_t handle;
+	int dontneed;
+	uint64_t *map;
+};
+
+static int drm_fd;
+static uint64_t bo_size, seed;
+static volatile sig_atomic_t asked;
+
+static void on_usr1(int sig)
+{
+	(void)sig;
+	asked = 1;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bo-client: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int drm(unsigned long request, void *arg)
+{
+	int ret;
+
+	do
+		ret = ioctl(drm_fd, request, arg);
+	while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	return ret;
+}
+
+static uint32_t get_param(uint64_t param)
+{
+	uint32_t value = 0;
+	struct drm_virtgpu_getparam gp = { .param = param, .value = (uintptr_t)&value };
+
+	return drm(DRM_IOCTL_VIRTGPU_GETPARAM, &gp) ? 0 : value;
+}
+
+/* word WORD of BO number I: any two differ */
+static uint64_t pattern(uint64_t i, uint64_t word)
+{
+	uint64_t x = (seed << 48) ^ (i << 32) ^ word;
+
+	x = (x ^ (x >> 31)) * 0x9e3779b97f4a7c15ULL;
+	return x ^ (x >> 29);
+}
+
+static void bo_wait(uint32_t handle)
+{
+	struct drm_virtgpu_3d_wait wait = { .handle = handle };
+	int tries = 1000;
+
+	/* the kernel gives up after 15 s with EBUSY */
+	while (drm(DRM_IOCTL_VIRTGPU_WAIT, &wait)) {
+		if (errno != EBUSY || !tries--)
+			die("WAIT");
+	}
+}
+
+static void bo_create(struct bo *bo, uint64_t i, int has_3d)
+{
+	/* a vertex buffer on virgl, a picture of the same size on the 2D device */
+	struct drm_virtgpu_resource_create create = {
+		.target = has_3d ? 0 : 2,
+		.format = has_3d ? 64 : 1,
+		.bind = has_3d ? 1 << 4 : 1 << 1,
+		.width = has_3d ? bo_size : 256,
+		.height = has_3d ? 1 : bo_size / 1024,
+		.depth = 1,
+		.array_size = 1,
+		.size = bo_size,
+		.stride = has_3d ? 0 : 1024,
+	};
+	struct drm_virtgpu_map map = { 0 };
+	struct drm_virtgpu_3d_transfer_to_host upload = { 0 };
+
+	if (drm(DRM_IOCTL_VIRTGPU_RESOURCE_CREATE, &create))
+		die("RESOURCE_CREATE");
+	bo->handle = create.bo_handle;
+	map.handle = bo->handle;
+	if (drm(DRM_IOCTL_VIRTGPU_MAP, &map))
+		die("MAP");
+	bo->map = mmap(NULL, bo_size, PROT_READ | PROT_WRITE, MAP_SHARED, drm_fd, map.offset);
+	if (bo->map == MAP_FAILED)
+		die("mmap");
+	for (uint64_t w = 0; w < bo_size / sizeof(uint64_t); w++)
+		bo->map[w] = pattern(i, w);
+
+	upload.bo_handle = bo->handle;
+	upload.box.w = create.width;
+	upload.box.h = create.height;
+	upload.box.d = 1;
+	if (drm(DRM_IOCTL_VIRTGPU_TRANSFER_TO_HOST, &upload))
+		die("TRANSFER_TO_HOST");
+	bo_wait(bo->handle);
+}
+
+static int bo_intact(const struct bo *bo, uint64_t i)
+{
+	for (uint64_t w = 0; w < bo_size / sizeof(uint64_t); w++)
+		if (bo->map[w] != pattern(i, w))
+			return 0;
+	return 1;
+}
+
+/* 1 the contents are still there, 0 they were purged, negative: error */
+static int madvise_bo(const struct bo *bo, uint32_t madv)
+{
+	struct drm_virtgpu_madvise arg = { .bo_handle = bo->handle, .madv = madv };
+
+	return drm(DRM_IOCTL_VIRTGPU_MADVISE, &arg) ? -errno : (int)arg.retained;
+}
+
+static int verify(struct bo *bos, unsigned int count, int has_madvise)
+{
+	unsigned int live = 0, live_intact = 0, idle = 0, idle_intact = 0, purged = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		int retained = 1;
+
+		if (bos[i].dontneed && has_madvise) {
+			retained = madvise_bo(&bos[i], VIRTGPU_MADV_WILLNEED);
+			if (retained < 0)
+				die("MADVISE WILLNEED");
+		}
+		if (bos[i].dontneed) {
+			idle++;
+			purged += !retained;
+			idle_intact += retained && bo_intact(&bos[i], i);
+		} else {
+			live++;
+			live_intact += bo_intact(&bos[i], i);
+		}
+	}
+	printf("CLIENT live %u intact %u idle %u purged %u retained_intact %u\n",
+	       live, live_intact, idle, purged, idle_intact);
+	return live_intact == live && idle_intact + purged == idle;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction sa = { .sa_handler = on_usr1 };
+	sigset_t usr1, old;
+	struct scene *scene;
+	struct bo *bos;
+	unsigned int count;
+	int has_madvise, has_3d, ready;
+
+	if (argc != 6) {
+		fprintf(stderr, "usage: %s STATE-FILE COUNT SIZE-KIB SEED READY-FILE\n", argv[0]);
+		return 2;
+	}
+	scene = scene_open(argv[1]);
+	count = atoi(argv[2]);
+	bo_size = atoi(argv[3]) * 1024UL;
+	seed = atoi(argv[4]);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+
+	sigaction(SIGUSR1, &sa, NULL);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &usr1, &old);
+
+	drm_fd = open("/dev/dri/renderD128", O_RDWR | O_CLOEXEC);
+	if (drm_fd < 0)
+		drm_fd = open("/dev/dri/card0", O_RDWR | O_CLOEXEC);
+	bos = calloc(count, sizeof(*bos));
+	if (drm_fd < 0 || !bos)
+		die("/dev/dri");
+
+	has_3d = get_param(VIRTGPU_PARAM_3D_FEATURES);
+	has_madvise = get_param(VIRTGPU_PARAM_MADVISE) & (1 << VIRTGPU_MADV_DONTNEED);
+	if (!has_madvise)
+		printf("CLIENT this kernel has no MADVISE: idle BOs stay, carrying on\n");
+
+	scene->bo_kib = bo_size / 1024;
+	scene->client_pid = getpid();
+	for (unsigned int i = 0; i < count; i++) {
+		bo_create(&bos[i], i, has_3d);
+		scene->created = i + 1;
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		bos[i].dontneed = i % 5 < 3;
+		if (!bos[i].dontneed)
+			continue;
+		if (has_madvise && madvise_bo(&bos[i], VIRTGPU_MADV_DONTNEED) != 1)
+			die("MADVISE DONTNEED");
+		scene->idle++;
+	}
+	printf("CLIENT filled %u BOs of %u KiB, %u of them idle\n",
+	       count, scene->bo_kib, scene->idle);
+
+	ready = open(argv[5], O_CREAT | O_WRONLY, 0600);
+	if (ready < 0)
+		die(argv[5]);
+	close(ready);
+
+	while (!asked)
+		sigsuspend(&old);
+	return verify(bos, count, has_madvise) ? 0 : 3;
+}

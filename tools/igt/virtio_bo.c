@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <drm_mode.h>
+
+#include "virtio_madvise.h"
+
+/* of Gallium and virgl: what the host does with resources and command streams */
+#define PIPE_BUFFER 0
+#define PIPE_TEXTURE_2D 2
+#define PIPE_BIND_RENDER_TARGET (1 << 1)
+#define PIPE_BIND_VERTEX_BUFFER (1 << 4)
+#define VIRGL_FORMAT_B8G8R8A8_UNORM 1
+#define VIRGL_FORMAT_R8_UNORM 64
+#define VIRGL_CCMD_RESOURCE_COPY_REGION 17
+
+int vg_ioctl(int fd, unsigned long request, void *arg)
+{
+	int ret;
+
+	do
+		ret = ioctl(fd, request, arg);
+	while (ret < 0 && (errno == EINTR || errno == EAGAIN));
+	return ret < 0 ? -errno : ret;
+}
+
+/* The first card that virtio-gpu drives: releases of IGT differ in whether they know it. */
+int vg_open(void)
+{
+	for (int i = 0; i < 16; i++) {
+		char path[32], name[16] = "";
+		struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
+		int fd;
+
+		snprintf(path, sizeof(path), "/dev/dri/card%d", i);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (!vg_ioctl(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "virtio_gpu"))
+			return fd;
+		close(fd);
+	}
+	return -ENODEV;
+}
+
+int vg_param(int fd, uint64_t param, int *value)
+{
+	struct drm_virtgpu_getparam get = { .param = param, .value = (uintptr_t)value };
+
+	*value = 0;
+	return vg_ioctl(fd, DRM_IOCTL_VIRTGPU_GETPARAM, &get);
+}
+
+static bool vg_has_3d(int fd)
+{
+	int value;
+
+	return !vg_param(fd, VIRTGPU_PARAM_3D_FEATURES, &value) && value;
+}
+
+/*
+ * A vertex buffer on virgl, a picture on the 2D device, mapped. A row of the picture is
+ * a page.
+ */
+void vg_bo_create(struct vg_bo *bo, int fd, uint64_t size)
+{
+	bool has_3d = vg_has_3d(fd);
+	struct drm_virtgpu_resource_create create = {
+		.target = has_3d ? PIPE_BUFFER : PIPE_TEXTURE_2D,
+		.format = has_3d ? VIRGL_FORMAT_R8_UNORM : VIRGL_FORMAT_B8G8R8A8_UNORM,
+		.bind = has_3d ? PIPE_BIND_VERTEX_BUFFER : PIPE_BIND_RENDER_TARGET,
+		.width = has_3d ? size : 1024,
+		.height = has_3d ? 1 : size / 4096,
+		.depth = 1,
+		.array_size = 1,
+		.size = size,
+		.stride = has_3d ? 0 : 4096,
+	};
+
+	memset(bo, 0, sizeof(*bo));
+	igt_assert_eq(vg_ioctl(fd, DRM_IOCTL_VIRTGPU_RESOURCE_CREATE, &create), 0);
+	bo->fd = fd;
+	bo->handle = create.bo_handle;
+	bo->resource = create.res_handle;
+	bo->width = create.width;
+	bo->height = create.height;
+	bo->size = size;
+	igt_assert_eq(vg_bo_mmap(bo), 0);
+}
+
+/* With contents in the guest and on the host, and idle. */
+void vg_bo_create_filled(struct vg_bo *bo, int fd, uint64_t size, uint64_t seed)
+{
+	vg_bo_create(bo, fd, size);
+	vg_bo_fill(bo, seed);
+	igt_assert_eq(vg_bo_upload(bo), 0);
+	igt_assert_eq(vg_bo_wait(bo, 0), 0);
+}
+
+void vg_bo_create_dumb(struct vg_bo *bo, int fd, uint32_t width, uint32_t height)
+{
+	struct drm_mode_create_dumb create = { .width = width, .height = height, .bpp = 32 };
+
+	memset(bo, 0, sizeof(*bo));
+	igt_assert_eq(vg_ioctl(fd, DRM_IOCTL_MODE_CREATE_DUMB, &create), 0);
+	bo->fd = fd;
+	bo->handle = create.handle;
+	bo->width = width;
+	bo->height = height;
+	bo->size = create.size;
+	igt_assert_eq(vg_bo_mmap(bo), 0);
+}
+
+int vg_bo_mmap(struct vg_bo *bo)
+{
+	struct drm_virtgpu_map map = { .handle = bo->handle };
+	int ret = vg_ioctl(bo->fd, DRM_IOCTL_VIRTGPU_MAP, &map);
+	void *ptr;
+
+	if (ret)
+		return ret;
+	ptr = mmap(NULL, bo->size, PROT_READ | PROT_WRITE, MAP_SHARED, bo->fd, map.offset);
+	if (ptr == MAP_FAILED)
+		return -errno;
+	bo->map = ptr;
+	return 0;
+}
+
+void vg_bo_unmap(struct vg_bo *bo)
+{
+	igt_assert_eq(munmap(bo->map, bo->size), 0);
+	bo->map = NULL;
+}
+
+void vg_bo_close(struct vg_bo *bo)
+{
+	if (bo->map)
+		vg_bo_unmap(bo);
+	igt_assert_eq(vg_close_handle(bo->fd, bo->handle), 0);
+	bo->handle = 0;
+}
+
+int vg_close_handle(int fd, uint32_t handle)
+{
+	struct drm_gem_close args = { .handle = handle };
+
+	return vg_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
+}
+
+/* No two words of one BO are alike, and those of two seeds differ. */
+static uint64_t vg_word(uint64_t seed, uint64_t index)
+{
+	uint64_t x = (seed << 40 ^ index) + 0x6a09e667f3bcc909;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	return x ^ x >> 31;
+}
+
+void vg_bo_fill(struct vg_bo *bo, uint64_t seed)
+{
+	bo->seed = seed;
+	for (uint64_t i = 0; i < bo->size / sizeof(*bo->map); i++)
+		bo->map[i] = vg_word(seed, i);
+}
+
+bool vg_contents_are(const void *map, uint64_t size, uint64_t seed)
+{
+	const uint64_t *words = map;
+
+	for (uint64_t i = 0; i < size / sizeof(*words); i++) {
+		if (words[i] != vg_word(seed, i)) {
+			igt_info("byte %" PRIu64 ": 0x%" PRIx64 ", not 0x%" PRIx64 "\n",
+				 i * sizeof(*words), words[i], vg_word(seed, i));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Every byte. */
+void vg_bo_check(const struct vg_bo *bo)
+{
+	igt_assert_f(vg_contents_are(bo->map, bo->size, bo->seed), "contents are lost\n");
+}
+
+int vg_madvise(int fd, uint32_t handle, uint32_t madv)
+{
+	struct drm_virtgpu_madvise args = {
+		.bo_handle = handle,
+		.retained = 0xdead,
+		.madv = madv,
+	};
+	int ret = vg_ioctl(fd, DRM_IOCTL_VIRTGPU_MADVISE, &args);
+
+	if (ret)
+		return ret;
+	igt_assert_f(args.retained <= 1, "retained is 0x%x\n", args.retained);
+	return args.retained;
+}
+
+int vg_bo_madvise(const struct vg_bo *bo, uint32_t madv)
+{
+	return vg_madvise(bo->fd, bo->handle, madv);
+}
+
+int vg_bo_wait(const struct vg_bo *bo, uint32_t flags)
+{
+	struct drm_virtgpu_3d_wait wait = { .handle = bo->handle, .flags = flags };
+
+	return vg_ioctl(bo->fd, DRM_IOCTL_VIRTGPU_WAIT, &wait);
+}
+
+int vg_bo_upload(const struct vg_bo *bo)
+{
+	struct drm_virtgpu_3d_transfer_to_host args = {
+		.bo_handle = bo->handle,
+		.box = { .w = bo->width, .h = bo->height, .d = 1 },
+	};
+
+	return vg_ioctl(bo->fd, DRM_IOCTL_VIRTGPU_TRANSFER_TO_HOST, &args);
+}
+
+int vg_bo_download(const struct vg_bo *bo)
+{
+	struct drm_virtgpu_3d_transfer_from_host args = {
+		.bo_handle = bo->handle,
+		.box = { .w = bo->width, .h = bo->height, .d = 1 },
+	};
+
+	return vg_ioctl(bo->fd, DRM_IOCTL_VIRTGPU_TRANSFER_FROM_HOST, &args);
+}
+
+/*
+ * A job: the host copies all of src to dst. The stream runs in the sub-context that each
+ * virgl context begins with; it needs no GL state.
+ */
+int vg_bo_copy(const struct vg_bo *dst, const struct vg_bo *src)
+{
+	uint32_t stream[] = {
+		VIRGL_CCMD_RESOURCE_COPY_REGION | 13 << 16,
+		dst->resource, 0, 0, 0, 0,
+		src->resource, 0, 0, 0, 0, src->width, 1, 1,
+	};
+	uint32_t handles[] = { dst->handle, src->handle };
+	struct drm_virtgpu_execbuffer exec = {
+		.size = sizeof(stream),
+		.command = (uintptr_t)stream,
+		.bo_handles = (uintptr_t)handles,
+		.num_bo_handles = 2,
+		.fence_fd = -1,
+	};
+
+	return vg_ioctl(dst->fd, DRM_IOCTL_VIRTGPU_EXECBUFFER, &exec);
+}
+
+int vg_bo_export(const struct vg_bo *bo)
+{
+	struct drm_prime_handle args = {
+		.handle = bo->handle,
+		.flags = DRM_CLOEXEC | DRM_RDWR,
+	};
+	int ret = vg_ioctl(bo->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
+
+	return ret ?: args.fd;
+}
+
+int vg_import(int fd, int dmabuf, uint32_t *handle)
+{
+	struct drm_prime_handle args = { .fd = dmabuf };
+	int ret = vg_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
+
+	*handle = args.handle;
+	return ret;
+}
+
+int vg_bo_flink(const struct vg_bo *bo, uint32_t *name)
+{
+	struct drm_gem_flink args = { .handle = bo->handle };
+	int ret = vg_ioctl(bo->fd, DRM_IOCTL_GEM_FLINK, &args);
+
+	*name = args.name;
+	return ret;
+}
+
+int vg_open_name(int fd, uint32_t name, uint32_t *handle)
+{
+	struct drm_gem_open args = { .name = name };
+	int ret = vg_ioctl(fd, DRM_IOCTL_GEM_OPEN, &args);
+
+	*handle = args.handle;
+	return ret;
+}

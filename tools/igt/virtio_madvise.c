@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+/**
+ * TEST: virtio madvise
+ * Description: Advice on BOs, and what becomes of those that are given up
+ * Category: Core
+ * Mega feature: General Core features
+ * Sub-category: Memory management
+ * Functionality: madvise
+ * Feature: madvise
+ * Test category: functionality test
+ *
+ * SUBTEST: getparam
+ * Description: The parameter is a mask of the advice that the kernel takes.
+ *
+ * SUBTEST: invalid-handle
+ * Description: ENOENT for handles never given, already closed, or of another file.
+ *
+ * SUBTEST: invalid-madv
+ * Description: EINVAL for advice that is not in the mask, which changes nothing.
+ *
+ * SUBTEST: invalid-pad
+ * Description: EINVAL when the padding is not zero, which changes nothing.
+ *
+ * SUBTEST: retained-without-pressure
+ * Description: As long as memory is not short contents are retained, of BOs of any size.
+ *
+ * SUBTEST: purge
+ * Description: What is given up and idle goes: its pages, and its resource on the host, by
+ *	one command. What is not given up stays.
+ *
+ * SUBTEST: purged-not-retained
+ * Description: A BO that was purged is not retained, whatever is said of it afterwards.
+ *
+ * SUBTEST: purge-mmapped
+ * Description: A BO that is mapped, here twice, is purged, and all its pages go.
+ *
+ * SUBTEST: access-purged-sigbus
+ * Description: Reading and writing the mapping of a purged BO gives SIGBUS, also after
+ *	WILLNEED, in pages that had been touched and in others, and EFAULT to the kernel.
+ *
+ * SUBTEST: mmap-after-purge
+ * Description: A purged BO cannot be mapped, and the mappings that there are give SIGBUS.
+ *
+ * SUBTEST: wait-purged
+ * Description: Waiting for a BO that was given up, or purged, succeeds at once.
+ *
+ * SUBTEST: close-purged
+ * Description: A purged BO closes like any other, by its handle and with its file, and
+ *	nothing of it is left to tell the host.
+ *
+ * SUBTEST: busy-dontneed
+ * Description: Advice on a busy BO is taken, and it is not purged until it is idle.
+ *
+ * SUBTEST: exec-dontneed
+ * Description: A job may use BOs that are given up but not purged, and reads and writes
+ *	their contents.
+ *
+ * SUBTEST: exec-purged
+ * Description: A job that names a purged BO is refused with EINVAL before anything is
+ *	sent, and the others that it names are as they were.
+ *
+ * SUBTEST: transfer-purged
+ * Description: Transfers of a purged BO are refused with EINVAL and nothing is sent.
+ *
+ * SUBTEST: race-willneed
+ * Description: Whoever takes a BO back while it is being purged has either all of its
+ *	contents or is told that they are lost.
+ *
+ * SUBTEST: purge-exported
+ * Description: A BO is kept as long as its dma-buf is open or mapped.
+ *
+ * SUBTEST: purge-after-export-closed
+ * Description: A BO that once was exported is purged like any other, and can be exported
+ *	again before that.
+ *
+ * SUBTEST: purge-shared-handle
+ * Description: A BO of which another file has a handle, by prime or by name, is kept until
+ *	that is closed. Each file's advice holds as long as its handle.
+ *
+ * SUBTEST: export-purged
+ * Description: A purged BO cannot be exported, nor can one that was exported before.
+ *
+ * SUBTEST: purge-scanout
+ * Description: A BO that is shown is kept, and purged when it is not shown any more.
+ *
+ * SUBTEST: scanout-purged
+ * Description: A purged BO cannot be shown.
+ *
+ * SUBTEST: madvise-fast-path
+ * Description: 10,000 pairs of madvise send nothing to the host.
+ *
+ * SUBTEST: purge-cost
+ * Description: 1,000 BOs are purged by 1,000 commands, at most 40 waits for the host, and
+ *	at most 8 writes to drop_caches.
+ *
+ * SUBTEST: oom-survive-1-client
+ * Description: With memory full of BOs, most of them given up, there is room for a program
+ *	that needs most of it, and what was not given up is intact.
+ *
+ * SUBTEST: oom-survive-8-clients
+ * Description: The same, with the BOs in eight processes.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "virtio_madvise.h"
+
+IGT_TEST_DESCRIPTION("Advice on virtio-gpu BOs, and what becomes of those that are given up");
+
+static void test_getparam(int fd)
+{
+	const int want = 1 << WILLNEED | 1 << DONTNEED;
+	int mask;
+
+	igt_assert_eq(vg_param(fd, VIRTGPU_PARAM_MADVISE, &mask), 0);
+	igt_info("mask 0x%x\n", mask);
+	igt_assert_eq(mask & want, want);
+}
+
+static void test_invalid_handle(int fd)
+{
+	int other = vg_open();
+	struct vg_bo bo;
+
+	vg_bo_create(&bo, fd, VG_BO_SIZE);
+	for (uint32_t madv = WILLNEED; madv <= DONTNEED; madv++) {
+		igt_assert_eq(vg_madvise(fd, 0, madv), -ENOENT);
+		igt_assert_eq(vg_madvise(fd, bo.handle + 1, madv), -ENOENT);
+		igt_assert_eq(vg_madvise(fd, UINT32_MAX, madv), -ENOENT);
+		igt_assert_eq(vg_madvise(other, bo.handle, madv), -ENOENT);
+	}
+	close(other);
+	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), 1);
+	vg_bo_unmap(&bo);
+	igt_assert_eq(vg_close_handle(fd, bo.handle), 0);
+	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), -ENOENT);
+	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), -ENOENT);
+}
+
+static void test_invalid_madv(int fd)
+{
+	struct vg_bo bo;
+	int mask;
+
+	igt_assert_eq(vg_param(fd, VIRTGPU_PARAM_MADVISE, &mask), 0);
+	vg_bo_create_filled(&bo, fd, VG_BO_SIZE, 1);
+	for (uint32_t madv = 0; madv < 32; madv++) {
+		if (!((uint32_t)mask & 1u << madv))
+			igt_assert_eq(vg_bo_madvise(&bo, madv), -EINVAL);
+	}
+	/* with bits that a narrower type would lose */
+	igt_assert_eq(vg_bo_madvise(&bo, 1 << 8 | DONTNEED), -EINVAL);
+	igt_assert_eq(vg_bo_madvise(&bo, 1 << 16 | DONTNEED), -EINVAL);
+	igt_assert_eq(vg_bo_madvise(&bo, 1u << 31 | DONTNEED), -EINVAL);
+	igt_assert_eq(vg_bo_madvise(&bo, UINT32_MAX), -EINVAL);
+	vg_expect_kept();
+	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 1);
+	vg_bo_check(&bo);
+	vg_bo_close(&bo);
+}
+
+static void test_invalid_pad(int fd)
+{
+	struct vg_bo bo;
+
+	vg_bo_create_filled(&bo, fd, VG_BO_SIZE, 1);
+	for (int bit = 0; bit < 32; bit++) {
+		struct drm_virtgpu_madvise args = {
+			.bo_handle = bo.handle,
+			.madv = DONTNEED,
+			.pad = 1u << bit,
+		};
+
+		igt_assert_eq(vg_ioctl(fd, DRM_IOCTL_VIRTGPU_MADVISE, &args), -EINVAL);
+	}
+	vg_expect_kept();
+	vg_bo_check(&bo);
+	vg_bo_close(&bo);
+}
+
+static void test_retained_without_pressure(int fd)
+{
+	static const uint64_t sizes[] = { 4 * VG_KIB, 12 * VG_KIB, VG_BO_SIZE, 4 * VG_MIB };
+	const int count = sizeof(sizes) / sizeof(*sizes);
+	struct vg_bo bos[count];
+
+	for (int i = 0; i < count; i++)
+		vg_bo_create_filled(&bos[i], fd, sizes[i], i + 1);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < count; i++) {
+			igt_assert_eq(vg_bo_madvise(&bos[i], WILLNEED), 1);
+			igt_assert_eq(vg_bo_madvise(&bos[i], DONTNEED), 1);
+			igt_assert_eq(vg_bo_madvise(&bos[i], DONTNEED), 1);
+			vg_bo_check(&bos[i]);
+		}
+		for (int i = 0; i < count; i++) {
+			igt_assert_eq(vg_bo_madvise(&bos[i], WILLNEED), 1);
+			vg_bo_check(&bos[i]);
+		}
+	}
+	/* What was taken back stays when memory is short. */
+	vg_expect_kept();
+	for (int i = 0; i < count; i++) {
+		vg_bo_check(&bos[i]);
+		vg_bo_close(&bos[i]);
+	}
+}
+
+struct subtest {
+	const char *name;
+	void (*run)(int fd);
+	const char *about;
+	bool needs_virgl;
+};
+
+static const struct subtest subtests[] = {
+	{ "getparam", test_getparam, "mask of supported advice" },
+	{ "invalid-handle", test_invalid_handle, "ENOENT" },
+	{ "invalid-madv", test_invalid_madv, "EINVAL" },
+	{ "invalid-pad", test_invalid_pad, "EINVAL" },
+	{ "retained-without-pressure", test_retained_without_pressure, "nothing is lost" },
+	{ "purge", test_purge, "pages and host resource go" },
+	{ "purged-not-retained", test_purged_not_retained, "and never again" },
+	{ "purge-mmapped", test_purge_mmapped, "a mapping is no pin" },
+	{ "access-purged-sigbus", test_access_purged_sigbus, "SIGBUS" },
+	{ "mmap-after-purge", test_mmap_after_purge, "EINVAL" },
+	{ "wait-purged", test_wait_purged, "succeeds at once" },
+	{ "close-purged", test_close_purged, "like any other" },
+	{ "busy-dontneed", test_busy_dontneed, "kept while busy" },
+	{ "exec-dontneed", test_exec_dontneed, "accepted", true },
+	{ "exec-purged", test_exec_purged, "EINVAL", true },
+	{ "transfer-purged", test_transfer_purged, "EINVAL" },
+	{ "race-willneed", test_race_willneed, "all contents, or none" },
+	{ "purge-exported", test_purge_exported, "kept while exported" },
+	{ "purge-after-export-closed", test_purge_after_export_closed, "not kept for ever" },
+	{ "purge-shared-handle", test_purge_shared_handle, "kept while shared" },
+	{ "export-purged", test_export_purged, "EINVAL" },
+	{ "purge-scanout", test_purge_scanout, "kept while shown" },
+	{ "scanout-purged", test_scanout_purged, "EINVAL" },
+	{ "madvise-fast-path", test_madvise_fast_path, "sends nothing" },
+	{ "purge-cost", test_purge_cost, "commands and waits" },
+	{ "oom-survive-1-client", test_oom_survive_1, "nothing is killed" },
+	{ "oom-survive-8-clients", test_oom_survive_8, "nothing is killed" },
+};
+
+/* Each with a file of its own, and with as much memory in BOs afterwards as before. */
+static void run(const struct subtest *test)
+{
+	int fd = vg_open(), has_3d;
+	uint64_t resident;
+
+	igt_assert(fd >= 0);
+	vg_trace_stop();
+	vg_param(fd, VIRTGPU_PARAM_3D_FEATURES, &has_3d);
+	if (test->needs_virgl && !has_3d) {
+		close(fd);
+		igt_skip("needs virgl: the 2D device has no execbuffer\n");
+	}
+	vg_reclaim_open(fd);
+	resident = vg_counter("resident_pages");
+	test->run(fd);
+	vg_expect_resident(resident);
+	vg_reclaim_close();
+	close(fd);
+}
+
+int igt_main()
+{
+	igt_fixture() {
+		int fd = vg_open(), mask, ret;
+
+		if (fd < 0)
+			igt_skip("needs a virtio-gpu device\n");
+		ret = vg_param(fd, VIRTGPU_PARAM_MADVISE, &mask);
+		close(fd);
+		if (ret)
+			igt_skip("needs VIRTGPU_PARAM_MADVISE: %s\n", strerror(-ret));
+	}
+
+	for (unsigned int i = 0; i < sizeof(subtests) / sizeof(*subtests); i++) {
+		igt_describe(subtests[i].about);
+		igt_subtest(subtests[i].name)
+			run(&subtests[i]);
+	}
+
+	igt_fixture()
+		vg_trace_stop();
+}

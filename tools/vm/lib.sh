@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by the scripts of tools/vm: where the cache is, how to talk, how to fail.
+# The caller sets `top` (root of the repository) before.
+# shellcheck shell=sh
+
+CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gem-shrinker}
+me=${0##*/}
+
+say() { printf '%s: %s\n' "$me" "$*" >&2; }
+die() { say "$*"; exit "${die_status:-1}"; }
+
+# need COMMAND PACKAGE: fails with the name of the Debian package that has COMMAND
+need() {
+	command -v "$1" >/dev/null || die "$1 is missing: apt-get install $2"
+}
+
+# lock NAME: one caller at a time from here to the end of the script
+lock() {
+	mkdir -p "$CACHE/vm"
+	exec 9>"$CACHE/vm/$1.lock"
+	flock -n 9 && return
+	say "waiting for another run that builds $1"
+	flock 9
+}
+
+# digest: a short key of what is on stdin
+digest() { sha256sum | cut -c1-20; }
