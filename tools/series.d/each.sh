@@ -62,11 +62,16 @@ each_symbols() {
 undefined() { awk '$1 == "U" {print $2}'; }
 exported() { sed -n 's/.* __export_symbol_//p'; }
 
-# each_exports: symbols new to the modules that nobody exports
-each_exports() {
+# each_outside: symbols that the modules take from elsewhere
+each_outside() {
 	each_symbols undefined >"$tmp/undefined"
-	each_symbols exported | comm -23 "$tmp/undefined" - |
-		comm -23 - "$each_top/base-undefined" |
+	each_symbols exported | comm -23 "$tmp/undefined" -
+}
+
+# each_exports: symbols that the modules take from elsewhere, that those of the base do
+# not, and that nobody exports
+each_exports() {
+	each_outside | comm -23 - "$each_top/base-outside" |
 		while read -r sym; do
 			# some are exported by the macro that defines them
 			git -C "$src" grep -qE "(^[A-Za-z_]*|EXPORT_[A-Z_]*)\(${sym}[,)]" ||
@@ -89,7 +94,7 @@ each_key() {
 	{
 		git -C "$patched" rev-parse "$1^{tree}"
 		cat "$top/tools/series.d/compile.config"
-		echo "$each_dirs, symbols"
+		echo "$each_dirs, symbols from outside"
 		gcc --version
 	} | sha256sum | cut -c1-32
 }
@@ -106,7 +111,7 @@ each_commit() {
 		if [ "$(cat "$each_top/base-key" 2>/dev/null)" != "$(each_key base)" ]; then
 			say "compiling the base, for comparison"
 			each_compile base || { each_errors; return 1; }
-			each_symbols undefined >"$each_top/base-undefined"
+			each_outside >"$each_top/base-outside"
 			each_key base >"$each_top/base-key"
 		fi
 		begin=$(date +%s)
