@@ -71,12 +71,13 @@ each_outside() {
 # each_exports: symbols that the modules take from elsewhere, that those of the base do
 # not, and that nobody exports
 each_exports() {
-	each_outside | comm -23 - "$each_top/base-outside" |
-		while read -r sym; do
-			# some are exported by the macro that defines them
-			git -C "$src" grep -qE "(^[A-Za-z_]*|EXPORT_[A-Z_]*)\(${sym}[,)]" ||
-				echo "$sym"
-		done
+	each_outside | comm -23 - "$each_top/base-outside" >"$tmp/taken"
+	[ -s "$tmp/taken" ] || return 0
+	git -C "$src" grep -hF -f "$tmp/taken" -- '*.c' '*.h' '*.S' >"$tmp/lines" || :
+	while read -r sym; do
+		# some are exported by the macro that defines them
+		grep -qE "(^[A-Za-z_]*|EXPORT_[A-Z_]*)\(${sym}[,)]" "$tmp/lines" || echo "$sym"
+	done <"$tmp/taken"
 }
 
 # each_compile COMMIT: false when it does not compile

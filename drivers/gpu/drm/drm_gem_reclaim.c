@@ -9,6 +9,7 @@
 
 #include <drm/drm_device.h>
 #include <drm/drm_print.h>
+#include <drm/drm_util.h>
 
 #include "drm_gem_shrinker_internal.h"
 #include "drm_gem_shrinker_trace.h"
@@ -315,6 +316,7 @@ int drm_gem_reclaim_export(struct drm_gem_object *obj)
 
 	return 0;
 }
+EXPORT_SYMBOL_FOR_TESTS_ONLY(drm_gem_reclaim_export);
 
 /**
  * drm_gem_reclaim_dma_buf_cached - count references that PRIME caches hold
@@ -428,4 +430,3 @@ void drm_gem_mark_used(struct drm_gem_object *obj)
 	WRITE_ONCE(obj->reclaim.last_used, (u32)jiffies | 1);
 }
 EXPORT_SYMBOL(drm_gem_mark_used);
-

@@ -127,13 +127,6 @@ void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker);
 int drm_gem_shrinker_scan_init(struct drm_gem_shrinker *shrinker);
 
 /* drm_gem_shrinker_debugfs.c */
-#ifdef CONFIG_DEBUG_FS
 void drm_gem_shrinker_debugfs_init(struct drm_gem_shrinker *shrinker);
-#else
-static inline void
-drm_gem_shrinker_debugfs_init(struct drm_gem_shrinker *shrinker)
-{
-}
-#endif
 
 #endif /* __DRM_GEM_SHRINKER_INTERNAL_H__ */

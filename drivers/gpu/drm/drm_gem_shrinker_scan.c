@@ -349,4 +349,3 @@ int drm_gem_shrinker_scan_init(struct drm_gem_shrinker *shrinker)
 
 	return 0;
 }
-

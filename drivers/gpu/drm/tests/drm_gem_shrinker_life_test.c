@@ -97,6 +97,28 @@ static void drm_gem_shrinker_test_free_in_refused_batch(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&mock->purges), 0);
 }
 
+/* However long that takes somebody else: scans go on. */
+static void drm_gem_shrinker_test_slow_free_holds_no_scan(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[1 + 1] = {};
+	unsigned int i, nr = 2 * DRM_GEM_REVOKE_BATCHES;
+
+	mock->hold_frees = true;
+	for (i = 0; i < nr; i++) {
+		bos[0] = mock_create_idle(test, 1);
+		mock->hook = drm_gem_shrinker_test_hook_put;
+		mock->hook_data = bos;
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 1);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->purges), nr);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->frees), 0);
+
+	WRITE_ONCE(mock->hold_frees, false);
+	wake_up_all(&mock->wait);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->frees) == nr));
+}
+
 /* What the device may still use lives until the device has answered. */
 static void drm_gem_shrinker_test_free_while_revoking(struct kunit *test)
 {
@@ -229,6 +251,7 @@ static struct kunit_case drm_gem_shrinker_life_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_free_while_listed),
 	KUNIT_CASE(drm_gem_shrinker_test_free_in_batch),
 	KUNIT_CASE(drm_gem_shrinker_test_free_in_refused_batch),
+	KUNIT_CASE(drm_gem_shrinker_test_slow_free_holds_no_scan),
 	KUNIT_CASE(drm_gem_shrinker_test_free_while_revoking),
 	KUNIT_CASE(drm_gem_shrinker_test_free_after_error),
 	KUNIT_CASE(drm_gem_shrinker_test_free_after_purge),

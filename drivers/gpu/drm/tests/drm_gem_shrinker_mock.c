@@ -5,7 +5,9 @@
 
 #include <linux/dma-fence.h>
 #include <linux/file.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
@@ -22,6 +24,7 @@ static void mock_gem_free(struct drm_gem_object *obj)
 	/* Not from reclaim, and not while the device may use the pages. */
 	mock_rule(mock, !(current->flags & PF_MEMALLOC));
 	mock_rule(mock, !bo->batch);
+	mock_rule(mock, mock_wait(mock, !READ_ONCE(mock->hold_frees)));
 
 	drm_gem_reclaim_remove(obj);
 
@@ -130,6 +133,13 @@ static int mock_revoke(struct drm_gem_object *obj,
 	if (!drm_gem_revoke_commit(batch, obj)) {
 		atomic_inc(&mock->lost);
 		ret = -EAGAIN;
+		goto err_ring;
+	}
+
+	if (mock->unsent) {
+		mock->unsent--;
+		drm_gem_revoke_answer(batch, obj, -EAGAIN);
+		ret = -EBUSY;
 		goto err_ring;
 	}
 
@@ -402,6 +412,20 @@ void mock_close(struct file *file)
 {
 	fput(file);
 	flush_delayed_fput();
+}
+
+/* A scan as vmscan makes it, which sees nothing but what is reported to it. */
+unsigned long mock_scan(struct mock_device *mock, unsigned long nr_pages)
+{
+	struct reclaim_state state = {}, *saved = current->reclaim_state;
+	unsigned long freed;
+
+	current->reclaim_state = &state;
+	freed = drm_gem_shrinker_purge(&mock->drm, nr_pages);
+	current->reclaim_state = saved;
+	mock_rule(mock, state.reclaimed == freed);
+
+	return freed;
 }
 
 struct drm_gem_shrinker_stats mock_stats(struct mock_device *mock)

@@ -63,11 +63,13 @@ struct mock_device {
 	int refusal;			/* returned by revoke, with nothing done */
 	enum mock_reserve refused;	/* in place of which reserve */
 	unsigned int refuse_after;	/* that many reserves were granted */
+	unsigned int unsent;		/* that many commands fail after commit */
 	/* Runs before anything is reserved, that is, between pick and commit. */
 	void (*hook)(struct mock_object *bo);
 	void *hook_data;
 	/* Runs in the work of MOCK_ANSWER_SOON, before it answers. */
 	void (*soon_hook)(struct mock_device *mock);
+	bool hold_frees;		/* the last reference may take long to drop */
 
 	/* What happened. */
 	atomic_t seq;
@@ -134,12 +136,20 @@ void mock_close(struct file *file);
 
 struct drm_gem_shrinker_stats mock_stats(struct mock_device *mock);
 
+unsigned long mock_scan(struct mock_device *mock, unsigned long nr_pages);
+
 /* Advice comes from the file NULL, unless a test says otherwise. Only compared. */
 #define MOCK_OTHER_FILE ((const struct drm_file *)ERR_PTR(-ENXIO))
 
+static inline bool mock_dontneed_by(struct mock_object *bo,
+				    const struct drm_file *file)
+{
+	return drm_gem_madvise(&bo->base, file, DRM_GEM_MADV_DONTNEED);
+}
+
 static inline bool mock_dontneed(struct mock_object *bo)
 {
-	return drm_gem_madvise(&bo->base, NULL, DRM_GEM_MADV_DONTNEED);
+	return mock_dontneed_by(bo, NULL);
 }
 
 static inline bool mock_willneed(struct mock_object *bo)
@@ -150,12 +160,12 @@ static inline bool mock_willneed(struct mock_object *bo)
 /* A scan of everything, and one of as little as possible. */
 static inline unsigned long mock_scan_all(struct mock_device *mock)
 {
-	return drm_gem_shrinker_purge(&mock->drm, ULONG_MAX);
+	return mock_scan(mock, ULONG_MAX);
 }
 
 static inline unsigned long mock_scan_batch(struct mock_device *mock)
 {
-	return drm_gem_shrinker_purge(&mock->drm, 1);
+	return mock_scan(mock, 1);
 }
 
 #endif /* __DRM_GEM_SHRINKER_MOCK_H__ */

@@ -24,6 +24,7 @@ struct model_bo {
 	bool owed;		/* the device has not answered yet */
 	bool pinned, never, noevict, exported;
 	unsigned int handles;
+	const struct drm_file *adviser;	/* who said DONTNEED last */
 	bool used, maybe_used;	/* a second chance is due, or may be */
 };
 
@@ -39,6 +40,11 @@ struct model {
 static unsigned int model_random(struct model *model, unsigned int below)
 {
 	return prandom_u32_state(&model->rnd) % below;
+}
+
+static const struct drm_file *model_file(struct model *model)
+{
+	return model_random(model, 2) ? MOCK_OTHER_FILE : NULL;
 }
 
 static unsigned long model_pages(const struct model_bo *m)
@@ -185,7 +191,7 @@ static void model_scan(struct model *model, unsigned int step)
 	else if (how == 2)
 		freed = drm_gem_shrinker_oom(&mock->drm);
 	else
-		freed = drm_gem_shrinker_purge(&mock->drm, 1 + model_random(model, 99));
+		freed = mock_scan(mock, 1 + model_random(model, 99));
 
 	model_scanned(model, how == 1 && mock->answer != MOCK_ANSWER_NEVER, how == 2,
 		      freed, step);
@@ -238,6 +244,7 @@ static void model_step(struct model *model, unsigned int step)
 {
 	struct model_bo *m = &model->bos[model_random(model, MODEL_BOS)];
 	struct kunit *test = model->test;
+	const struct drm_file *file;
 	struct drm_gem_object *obj;
 	unsigned int op = model_random(model, 46);
 
@@ -261,8 +268,10 @@ static void model_step(struct model *model, unsigned int step)
 		dma_resv_unlock(obj->resv);
 		return;
 	case 9 ... 18:
-		KUNIT_ASSERT_EQ(test, mock_dontneed(m->bo), !m->purged);
+		file = model_file(model);
+		KUNIT_ASSERT_EQ(test, mock_dontneed_by(m->bo, file), !m->purged);
 		m->dontneed = true;
+		m->adviser = file;
 		if (!m->purged) {
 			m->used = false;
 			m->maybe_used = false;
@@ -292,8 +301,11 @@ static void model_step(struct model *model, unsigned int step)
 	case 30 ... 32:
 		if (!m->handles)
 			return;
+		file = model_file(model);
 		m->handles--;
-		return drm_gem_reclaim_close(obj, MOCK_OTHER_FILE);
+		if (file == m->adviser)
+			m->dontneed = false;
+		return drm_gem_reclaim_close(obj, file);
 	case 33:
 		if (model_random(model, 8))
 			return;
