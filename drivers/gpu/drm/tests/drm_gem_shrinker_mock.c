@@ -423,7 +423,8 @@ unsigned long mock_scan(struct mock_device *mock, unsigned long nr_pages)
 	current->reclaim_state = &state;
 	freed = drm_gem_shrinker_purge(&mock->drm, nr_pages);
 	current->reclaim_state = saved;
-	mock_rule(mock, state.reclaimed == freed);
+	/* Slabs that happen to be freed in the meantime are reported, too. */
+	mock_rule(mock, state.reclaimed >= freed);
 
 	return freed;
 }
