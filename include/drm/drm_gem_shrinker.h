@@ -37,7 +37,7 @@ enum drm_gem_madv {
 #define DRM_GEM_RECLAIM_RESIDENT	BIT(2)
 /** @DRM_GEM_RECLAIM_REVOKING: the device was told to let go of the pages */
 #define DRM_GEM_RECLAIM_REVOKING	BIT(3)
-/** @DRM_GEM_RECLAIM_QUEUED: on the scanner's queue or list */
+/** @DRM_GEM_RECLAIM_QUEUED: on the queue or list of BOs that were given up */
 #define DRM_GEM_RECLAIM_QUEUED		BIT(4)
 /** @DRM_GEM_RECLAIM_PINNED: scanout, vmap or a dma-buf attachment holds it */
 #define DRM_GEM_RECLAIM_PINNED		BIT(5)
@@ -47,8 +47,27 @@ enum drm_gem_madv {
 #define DRM_GEM_RECLAIM_NEVER		BIT(7)
 /** @DRM_GEM_RECLAIM_NOEVICT: may be purged, not evicted */
 #define DRM_GEM_RECLAIM_NOEVICT		BIT(8)
-#define DRM_GEM_RECLAIM_HANDLES		BIT(12)
-#define DRM_GEM_RECLAIM_HANDLES_MASK	GENMASK(31, 12)
+/** @DRM_GEM_RECLAIM_EVICTED: its contents are the system's to swap, no pages */
+#define DRM_GEM_RECLAIM_EVICTED		BIT(9)
+/** @DRM_GEM_RECLAIM_WANTED: used while REVOKING, which is not to evict it */
+#define DRM_GEM_RECLAIM_WANTED		BIT(10)
+/** @DRM_GEM_RECLAIM_HOST: its memory is the host's, and is counted apart */
+#define DRM_GEM_RECLAIM_HOST		BIT(11)
+/** @DRM_GEM_RECLAIM_LISTED: on the queue or list of BOs that may be evicted */
+#define DRM_GEM_RECLAIM_LISTED		BIT(12)
+#define DRM_GEM_RECLAIM_HANDLES		BIT(16)
+#define DRM_GEM_RECLAIM_HANDLES_MASK	GENMASK(31, 16)
+
+/**
+ * struct drm_gem_reclaim_link - an object's place with the scanner
+ */
+struct drm_gem_reclaim_link {
+	/** @queue: in a lock-free queue, until a scan comes by */
+	struct llist_node queue;
+
+	/** @node: in the list that this becomes, under the scanner's mutex */
+	struct list_head node;
+};
 
 /**
  * struct drm_gem_reclaim - what the shrinker keeps in each GEM object
@@ -60,7 +79,7 @@ struct drm_gem_reclaim {
 	/** @state: advice, flags and handle count; changed by cmpxchg only */
 	atomic_t state;
 
-	/** @last_used: jiffies of the last job, 0 when none since DONTNEED */
+	/** @last_used: jiffies of the last job; 0 when none since a scan looked */
 	u32 last_used;
 
 	/** @adviser: the file that said DONTNEED last; only compared */
@@ -69,11 +88,11 @@ struct drm_gem_reclaim {
 	/** @dma_buf_cached: references to the dma-buf kept by PRIME caches */
 	atomic_t dma_buf_cached;
 
-	/** @queue: link in the scanner's lock-free queue */
-	struct llist_node queue;
+	/** @given_up: link among those that user space gave up; see QUEUED */
+	struct drm_gem_reclaim_link given_up;
 
-	/** @node: link in the scanner's list, under its mutex */
-	struct list_head node;
+	/** @evictable: link among those that may go to swap; see LISTED */
+	struct drm_gem_reclaim_link evictable;
 
 	/** @put: link in the list of objects to drop the last reference of */
 	struct llist_node put;
@@ -130,6 +149,7 @@ struct drm_gem_shrinker_ops {
  * @DRM_GEM_REFUSED_EXPORTED: its dma-buf has users
  * @DRM_GEM_REFUSED_DRIVER: the driver's revoke could not
  * @DRM_GEM_REFUSED_DEVICE: the device answered with an error and keeps it
+ * @DRM_GEM_REFUSED_WANTED: it was used again before it could be evicted
  * @DRM_GEM_REFUSALS: their number
  */
 enum drm_gem_refusal {
@@ -139,6 +159,7 @@ enum drm_gem_refusal {
 	DRM_GEM_REFUSED_EXPORTED,
 	DRM_GEM_REFUSED_DRIVER,
 	DRM_GEM_REFUSED_DEVICE,
+	DRM_GEM_REFUSED_WANTED,
 	DRM_GEM_REFUSALS
 };
 
@@ -154,10 +175,26 @@ struct drm_gem_shrinker_stats {
 	unsigned long exported_pages;
 	/** @evictable_pages: pages of BOs that may go to swap */
 	unsigned long evictable_pages;
+	/** @unevictable_pages: pages of idle BOs that the driver cannot evict */
+	unsigned long unevictable_pages;
+	/** @host_pages: of BOs whose memory is the host's, in pages */
+	unsigned long host_pages;
+	/** @host_purgeable_pages: those of them that user space gave up */
+	unsigned long host_purgeable_pages;
 	/** @purged_bos: BOs purged since registration */
 	unsigned long purged_bos;
 	/** @purged_pages: their pages */
 	unsigned long purged_pages;
+	/** @host_purged_pages: of BOs whose memory is the host's, not in the above */
+	unsigned long host_purged_pages;
+	/** @evicted_bos: evictions since registration */
+	unsigned long evicted_bos;
+	/** @evicted_pages: their pages */
+	unsigned long evicted_pages;
+	/** @swapped_in_bos: evicted BOs that were brought back */
+	unsigned long swapped_in_bos;
+	/** @swapped_in_pages: their pages */
+	unsigned long swapped_in_pages;
 	/** @scans: passes over the list since registration */
 	unsigned long scans;
 	/** @waits: batches that had to be waited for */
@@ -205,8 +242,17 @@ bool drm_gem_revoke_commit(struct drm_gem_revoke_batch *batch,
 void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 			   struct drm_gem_object *obj, int err);
 
+bool drm_gem_reclaim_want(struct drm_gem_object *obj);
+void drm_gem_reclaim_swapped_in(struct drm_gem_object *obj);
+int drm_gem_reclaim_replace(struct drm_gem_object *obj);
+void drm_gem_reclaim_replaced(struct drm_gem_object *obj);
+int drm_gem_reclaim_wait_finished(struct drm_gem_object *obj);
+bool drm_gem_reclaim_is_known(const struct drm_gem_object *obj);
+
 unsigned long drm_gem_shrinker_purge(struct drm_device *dev,
 				     unsigned long nr_pages);
+void drm_gem_shrinker_evict(struct drm_device *dev, unsigned long nr_pages);
+void drm_gem_shrinker_purge_host(struct drm_device *dev, unsigned long nr_pages);
 unsigned long drm_gem_shrinker_oom(struct drm_device *dev);
 void drm_gem_shrinker_get_stats(struct drm_device *dev,
 				struct drm_gem_shrinker_stats *stats);
@@ -236,6 +282,15 @@ drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs)
 }
 
 static inline bool drm_gem_is_purged(const struct drm_gem_object *obj)
+{
+	return false;
+}
+
+static inline void drm_gem_reclaim_swapped_in(struct drm_gem_object *obj)
+{
+}
+
+static inline bool drm_gem_reclaim_is_known(const struct drm_gem_object *obj)
 {
 	return false;
 }

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -18,6 +19,7 @@
 #define PIPE_TEXTURE_2D 2
 #define PIPE_BIND_RENDER_TARGET (1 << 1)
 #define PIPE_BIND_VERTEX_BUFFER (1 << 4)
+#define VIRGL_BIND_CUSTOM (1 << 17)
 #define VIRGL_FORMAT_B8G8R8A8_UNORM 1
 #define VIRGL_FORMAT_R8_UNORM 64
 #define VIRGL_CCMD_RESOURCE_COPY_REGION 17
@@ -59,24 +61,20 @@ int vg_param(int fd, uint64_t param, int *value)
 	return vg_ioctl(fd, DRM_IOCTL_VIRTGPU_GETPARAM, &get);
 }
 
-static bool vg_has_3d(int fd)
+bool vg_has_3d(int fd)
 {
 	int value;
 
 	return !vg_param(fd, VIRTGPU_PARAM_3D_FEATURES, &value) && value;
 }
 
-/*
- * A vertex buffer on virgl, a picture on the 2D device, mapped. A row of the picture is
- * a page.
- */
-void vg_bo_create(struct vg_bo *bo, int fd, uint64_t size)
+static void create(struct vg_bo *bo, int fd, uint64_t size, uint32_t bind)
 {
 	bool has_3d = vg_has_3d(fd);
 	struct drm_virtgpu_resource_create create = {
 		.target = has_3d ? PIPE_BUFFER : PIPE_TEXTURE_2D,
 		.format = has_3d ? VIRGL_FORMAT_R8_UNORM : VIRGL_FORMAT_B8G8R8A8_UNORM,
-		.bind = has_3d ? PIPE_BIND_VERTEX_BUFFER : PIPE_BIND_RENDER_TARGET,
+		.bind = bind,
 		.width = has_3d ? size : 1024,
 		.height = has_3d ? 1 : size / 4096,
 		.depth = 1,
@@ -94,6 +92,21 @@ void vg_bo_create(struct vg_bo *bo, int fd, uint64_t size)
 	bo->height = create.height;
 	bo->size = size;
 	igt_assert_eq(vg_bo_mmap(bo), 0);
+}
+
+/*
+ * A vertex buffer on virgl, a picture on the 2D device, mapped. A row of the picture is
+ * a page.
+ */
+void vg_bo_create(struct vg_bo *bo, int fd, uint64_t size)
+{
+	create(bo, fd, size, vg_has_3d(fd) ? PIPE_BIND_VERTEX_BUFFER : PIPE_BIND_RENDER_TARGET);
+}
+
+/* On virgl: one of which the host keeps its copy in memory, and not in GL's. */
+void vg_bo_create_custom(struct vg_bo *bo, int fd, uint64_t size)
+{
+	create(bo, fd, size, VIRGL_BIND_CUSTOM);
 }
 
 /* With contents in the guest and on the host, and idle. */
@@ -155,10 +168,11 @@ int vg_close_handle(int fd, uint32_t handle)
 	return vg_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
 }
 
-/* No two words of one BO are alike, and those of two seeds differ. */
+/* No two words of one BO are alike, or no two runs of them, and those of two seeds differ. */
 static uint64_t vg_word(uint64_t seed, uint64_t index)
 {
-	uint64_t x = (seed << 40 ^ index) + 0x6a09e667f3bcc909;
+	uint64_t x = (seed << 40 ^ (seed & VG_SEED_PACKS ? index / 64 : index)) +
+		     0x6a09e667f3bcc909;
 
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
 	return x ^ x >> 31;
@@ -185,10 +199,72 @@ bool vg_contents_are(const void *map, uint64_t size, uint64_t seed)
 	return true;
 }
 
+bool vg_contents_are_zero(const void *map, uint64_t size)
+{
+	const uint64_t *words = map;
+
+	for (uint64_t i = 0; i < size / sizeof(*words); i++) {
+		if (words[i]) {
+			igt_info("byte %" PRIu64 ": 0x%" PRIx64 ", not 0\n", i * sizeof(*words),
+				 words[i]);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Every byte. */
 void vg_bo_check(const struct vg_bo *bo)
 {
 	igt_assert_f(vg_contents_are(bo->map, bo->size, bo->seed), "contents are lost\n");
+}
+
+uint64_t vg_bo_pages(const struct vg_bo *bo)
+{
+	return bo->size / sysconf(_SC_PAGESIZE);
+}
+
+static sigjmp_buf fault;
+
+static void on_sigbus(int sig)
+{
+	siglongjmp(fault, sig);
+}
+
+/* Does reading, or writing, this byte give SIGBUS? */
+bool vg_gives_sigbus(volatile char *byte, bool store)
+{
+	struct sigaction action = { .sa_handler = on_sigbus }, old;
+	bool faulted;
+
+	sigaction(SIGBUS, &action, &old);
+	faulted = sigsetjmp(fault, 1);
+	if (!faulted) {
+		if (store)
+			*byte = 1;
+		else
+			(void)*byte;
+	}
+	sigaction(SIGBUS, &old, NULL);
+	return faulted;
+}
+
+void vg_bo_expect_sigbus(const struct vg_bo *bo)
+{
+	char *bytes = (char *)bo->map;
+	int fds[2];
+
+	for (int store = 0; store < 2; store++) {
+		igt_assert(vg_gives_sigbus(bytes, store));
+		igt_assert(vg_gives_sigbus(bytes + bo->size / 2, store));
+		igt_assert(vg_gives_sigbus(bytes + bo->size - 1, store));
+	}
+
+	/* nor can the kernel read it for us */
+	igt_assert(!pipe(fds));
+	igt_assert(write(fds[1], bytes, 1) == -1 && errno == EFAULT);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 int vg_madvise(int fd, uint32_t handle, uint32_t madv)

@@ -89,6 +89,79 @@
  * SUBTEST: scanout-purged
  * Description: A purged BO cannot be shown.
  *
+ * SUBTEST: evict-contents
+ * Description: Idle BOs of any size are evicted, by one command each, and written to swap;
+ *	when the CPU looks all of their contents come back.
+ *
+ * SUBTEST: evict-mmapped-contents
+ * Description: A BO that is mapped is evicted, and its mappings stay good: reading or
+ *	writing one brings the pages back, and all of them see the same.
+ *
+ * SUBTEST: evict-exec
+ * Description: A job brings the evicted BOs that it names back, for the host to use.
+ *
+ * SUBTEST: evict-transfer
+ * Description: Transfers bring an evicted BO back, and carry what was in swap.
+ *
+ * SUBTEST: evict-device-written
+ * Description: What only the host wrote to the pages is evicted with them.
+ *
+ * SUBTEST: evict-export
+ * Description: An evicted BO can be exported, and its dma-buf has the contents. It is not
+ *	evicted as long as the dma-buf is open or mapped. Other handles are no obstacle.
+ *
+ * SUBTEST: evict-scanout-refused
+ * Description: A BO that is shown is not evicted. One that was evicted can be shown.
+ *
+ * SUBTEST: evict-without-swap-refused
+ * Description: Nothing is evicted without swap space.
+ *
+ * SUBTEST: evict-swap-full
+ * Description: Nothing is evicted when swap is full, and nothing is lost when it fills up
+ *	while evicted BOs are written to it.
+ *
+ * SUBTEST: evict-custom-refused
+ * Description: BOs of which the host keeps a copy in its memory are counted as unevictable
+ *	and purged, but not evicted.
+ *
+ * SUBTEST: replace
+ * Description: A purged BO is replaced by one with the same handle, resource id, size and
+ *	mmap offset, which can be used and purged like any other, over and over.
+ *
+ * SUBTEST: replace-never-purged
+ * Description: A BO that has its contents, in memory or in swap, keeps them, and is needed
+ *	from then on.
+ *
+ * SUBTEST: replace-zeroed
+ * Description: A replaced BO of any size is zero, in old and new mappings.
+ *
+ * SUBTEST: replace-mmapped-twice
+ * Description: Two mappings live through purges and replacements, and give SIGBUS while the
+ *	BO is purged, the same new contents afterwards, and never an old byte.
+ *
+ * SUBTEST: replace-shared
+ * Description: EBUSY for BOs with several handles, and EINVAL for those that cannot be made
+ *	again, in any state, which changes nothing.
+ *
+ * SUBTEST: replace-race
+ * Description: Whoever replaces a BO while it is being purged, or evicted, has either all of
+ *	its contents or zeros, and what is written then stays.
+ *
+ * SUBTEST: blob-purge
+ * Description: A guest blob that was given up is purged like any other BO. None is evicted.
+ *
+ * SUBTEST: blob-host3d
+ * Description: Blobs with memory of the host are counted apart and kept, given up or not,
+ *	until it is asked that those given up go.
+ *
+ * SUBTEST: fdinfo
+ * Description: The file's fdinfo tells how much of its BOs is in memory, shared, given up
+ *	and busy.
+ *
+ * SUBTEST: fork
+ * Description: A child sees what becomes of the BOs whose mappings it inherited, also after
+ *	its parent has exited.
+ *
  * SUBTEST: madvise-fast-path
  * Description: 10,000 pairs of madvise send nothing to the host.
  *
@@ -102,6 +175,10 @@
  *
  * SUBTEST: oom-survive-8-clients
  * Description: The same, with the BOs in eight processes.
+ *
+ * SUBTEST: oom-survive-swap
+ * Description: With half of the memory in idle BOs, none of them given up, and swap space,
+ *	there is room for a program that needs most of it, and all contents are intact.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -112,7 +189,7 @@ IGT_TEST_DESCRIPTION("Advice on virtio-gpu BOs, and what becomes of those that a
 
 static void test_getparam(int fd)
 {
-	const int want = 1 << WILLNEED | 1 << DONTNEED;
+	const int want = 1 << WILLNEED | 1 << DONTNEED | 1 << REPLACE;
 	int mask;
 
 	igt_assert_eq(vg_param(fd, VIRTGPU_PARAM_MADVISE, &mask), 0);
@@ -126,7 +203,7 @@ static void test_invalid_handle(int fd)
 	struct vg_bo bo;
 
 	vg_bo_create(&bo, fd, VG_BO_SIZE);
-	for (uint32_t madv = WILLNEED; madv <= DONTNEED; madv++) {
+	for (uint32_t madv = WILLNEED; madv <= REPLACE; madv++) {
 		igt_assert_eq(vg_madvise(fd, 0, madv), -ENOENT);
 		igt_assert_eq(vg_madvise(fd, bo.handle + 1, madv), -ENOENT);
 		igt_assert_eq(vg_madvise(fd, UINT32_MAX, madv), -ENOENT);
@@ -138,6 +215,7 @@ static void test_invalid_handle(int fd)
 	igt_assert_eq(vg_close_handle(fd, bo.handle), 0);
 	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), -ENOENT);
 	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), -ENOENT);
+	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), -ENOENT);
 }
 
 static void test_invalid_madv(int fd)
@@ -170,7 +248,7 @@ static void test_invalid_pad(int fd)
 	for (int bit = 0; bit < 32; bit++) {
 		struct drm_virtgpu_madvise args = {
 			.bo_handle = bo.handle,
-			.madv = DONTNEED,
+			.madv = bit % 2 ? DONTNEED : REPLACE,
 			.pad = 1u << bit,
 		};
 
@@ -240,22 +318,43 @@ static const struct subtest subtests[] = {
 	{ "export-purged", test_export_purged, "EINVAL" },
 	{ "purge-scanout", test_purge_scanout, "kept while shown" },
 	{ "scanout-purged", test_scanout_purged, "EINVAL" },
+	{ "evict-contents", test_evict_contents, "come back from swap" },
+	{ "evict-mmapped-contents", test_evict_mmapped, "mappings stay good" },
+	{ "evict-exec", test_evict_exec, "a job brings them back", true },
+	{ "evict-transfer", test_evict_transfer, "a transfer brings it back" },
+	{ "evict-device-written", test_evict_device_written, "is dirty, too", true },
+	{ "evict-export", test_evict_export, "not while exported" },
+	{ "evict-scanout-refused", test_evict_scanout, "not while shown" },
+	{ "evict-without-swap-refused", test_evict_without_swap, "needs swap space" },
+	{ "evict-swap-full", test_evict_swap_full, "nothing is lost" },
+	{ "evict-custom-refused", test_evict_custom, "purged only", true },
+	{ "replace", test_replace, "usable again" },
+	{ "replace-never-purged", test_replace_never_purged, "contents are kept" },
+	{ "replace-zeroed", test_replace_zeroed, "no old bytes" },
+	{ "replace-mmapped-twice", test_replace_mmapped_twice, "mappings stay" },
+	{ "replace-shared", test_replace_shared, "EBUSY and EINVAL" },
+	{ "replace-race", test_replace_race, "all contents, or zeros" },
+	{ "blob-purge", test_blob_purge, "guest blobs" },
+	{ "blob-host3d", test_blob_host3d, "kept until asked for" },
+	{ "fdinfo", test_fdinfo, "memory of a file" },
+	{ "fork", test_fork, "inherited mappings" },
 	{ "madvise-fast-path", test_madvise_fast_path, "sends nothing" },
 	{ "purge-cost", test_purge_cost, "commands and waits" },
 	{ "oom-survive-1-client", test_oom_survive_1, "nothing is killed" },
 	{ "oom-survive-8-clients", test_oom_survive_8, "nothing is killed" },
+	{ "oom-survive-swap", test_oom_survive_swap, "nothing is killed" },
 };
 
 /* Each with a file of its own, and with as much memory in BOs afterwards as before. */
 static void run(const struct subtest *test)
 {
-	int fd = vg_open(), has_3d;
+	int fd = vg_open();
 	uint64_t resident;
 
 	igt_assert(fd >= 0);
 	vg_trace_stop();
-	vg_param(fd, VIRTGPU_PARAM_3D_FEATURES, &has_3d);
-	if (test->needs_virgl && !has_3d) {
+	vg_swap_off();
+	if (test->needs_virgl && !vg_has_3d(fd)) {
 		close(fd);
 		igt_skip("needs virgl: the 2D device has no execbuffer\n");
 	}
@@ -286,6 +385,8 @@ int igt_main()
 			run(&subtests[i]);
 	}
 
-	igt_fixture()
+	igt_fixture() {
 		vg_trace_stop();
+		vg_swap_off();
+	}
 }

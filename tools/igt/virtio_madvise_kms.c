@@ -125,3 +125,37 @@ void test_scanout_purged(int fd)
 	igt_assert_eq(screen_show(&screen, true), -EINVAL);
 	screen_fini(&screen);
 }
+
+/* What is shown stays, and what was evicted comes back before it is shown. */
+void test_evict_scanout(int fd)
+{
+	uint64_t evictable = vg_counter("evictable_pages"), in;
+	struct screen screen;
+	struct vg_bo *bo = &screen.bo;
+
+	vg_swap_on(128 * VG_MIB);
+	screen_init(fd, &screen);
+	igt_assert_eq(screen_show(&screen, true), 0);
+	igt_assert_eq(vg_bo_wait(bo, 0), 0);
+	igt_assert_eq(vg_counter("evictable_pages"), evictable);
+	vg_expect_not_evicted();
+	vg_bo_check(bo);
+
+	igt_assert_eq(screen_show(&screen, false), 0);
+	igt_assert_eq(vg_bo_wait(bo, 0), 0);
+	igt_assert_eq(vg_counter("evictable_pages") - evictable, vg_bo_pages(bo));
+	vg_expect_swapped_out(1, bo->size);
+	in = vg_counter("swapped_in_bos");
+	vg_trace_start();
+	igt_assert_eq(screen_show(&screen, true), 0);
+	igt_assert_eq(vg_counter("swapped_in_bos") - in, 1);
+	igt_assert_eq(vg_trace_commands(VG_CMD_ATTACH_BACKING), 1);
+	vg_trace_stop();
+	igt_assert_eq(vg_bo_wait(bo, 0), 0);
+	vg_expect_not_evicted();
+	vg_bo_check(bo);
+
+	igt_assert_eq(screen_show(&screen, false), 0);
+	screen_fini(&screen);
+	vg_swap_off();
+}

@@ -126,6 +126,7 @@ void test_purge_cost(int fd)
 struct load {
 	unsigned int bos;	/* of one client */
 	unsigned int hog_mib;
+	bool hog_packs;		/* or else it is no better off in swap in memory */
 	int ready[2];		/* a byte from each client that has its BOs */
 	int go[2];		/* closed when they shall look at them */
 };
@@ -179,8 +180,8 @@ static void run_hog(const struct load *load)
 
 		if (map == MAP_FAILED)
 			_exit(1);
-		for (unsigned int j = 0; j < VG_MIB / sizeof(*map); j += 64)
-			map[j] = ((uint64_t)i << 32) + j;
+		for (unsigned int j = 0; j < VG_MIB / sizeof(*map); j += load->hog_packs ? 64 : 1)
+			map[j] = (((uint64_t)i << 32) + j) * 0xbf58476d1ce4e5b9;
 	}
 	/* It has to be able to stay, too. */
 	sleep(1);
@@ -193,7 +194,7 @@ static void test_oom_survive(int clients)
 	uint64_t purged = vg_counter("purged_bos");
 	unsigned int ram = igt_get_total_ram_mb();
 	unsigned int available = vg_file_value("/proc/meminfo", "MemAvailable") / 1024;
-	struct load load = { 0 };
+	struct load load = { .hog_packs = true };
 	unsigned int live_mib;
 	int status = -1;
 	pid_t hog;
@@ -243,4 +244,55 @@ void test_oom_survive_1(int fd)
 void test_oom_survive_8(int fd)
 {
 	test_oom_survive(8);
+}
+
+/*
+ * Nothing is given up here: half of the RAM is in idle BOs that are needed, and the hog
+ * takes 80 % of what was available without them. Swap in memory packs the BOs, which
+ * makes room for the hog, but not the hog, so that it is no use to swap that.
+ */
+#define LIVE_PERCENT 50
+#define LIVE_HOG_PERCENT 80
+
+void test_oom_survive_swap(int fd)
+{
+	uint64_t kills = vg_file_value("/proc/vmstat", "oom_kill");
+	uint64_t evicted = vg_counter("evicted_bos");
+	uint64_t written = vg_file_value("/proc/vmstat", "pswpout");
+	unsigned int ram = igt_get_total_ram_mb();
+	unsigned int available = vg_file_value("/proc/meminfo", "MemAvailable") / 1024;
+	unsigned int count = ram * LIVE_PERCENT / 100 * (VG_MIB / VG_BO_SIZE);
+	struct load load = { .hog_mib = available * LIVE_HOG_PERCENT / 100 };
+	struct vg_bo *bos;
+	int status = -1;
+	pid_t hog;
+
+	if (ram > 4096)
+		igt_skip("takes all memory: needs a machine of at most 4096 MiB, not %u\n", ram);
+
+	vg_swap_on(2ull * ram * VG_MIB);
+	bos = calloc(count, sizeof(*bos));
+	igt_assert(bos);
+	for (unsigned int i = 0; i < count; i++)
+		vg_bo_create_filled(&bos[i], fd, VG_BO_SIZE, VG_SEED_PACKS | (i + 1));
+	igt_info("%u of %u MiB available, %u BOs, a hog of %u MiB\n", available, ram, count,
+		 load.hog_mib);
+
+	hog = fork();
+	if (!hog)
+		run_hog(&load);
+	igt_assert(hog > 0 && waitpid(hog, &status, 0) == hog);
+
+	evicted = vg_counter("evicted_bos") - evicted;
+	written = vg_file_value("/proc/vmstat", "pswpout") - written;
+	igt_info("%" PRIu64 " BOs evicted, %" PRIu64 " pages written to swap\n", evicted, written);
+	for (unsigned int i = 0; i < count; i++) {
+		igt_assert_eq(vg_bo_madvise(&bos[i], WILLNEED), 1);
+		vg_bo_check(&bos[i]);
+	}
+	close_bos(bos, count);
+	igt_assert_f(WIFEXITED(status) && !WEXITSTATUS(status), "the hog was killed\n");
+	igt_assert_eq(vg_file_value("/proc/vmstat", "oom_kill") - kills, 0);
+	igt_assert_f(evicted && written, "the load was too light\n");
+	vg_swap_off();
 }

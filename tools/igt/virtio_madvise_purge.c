@@ -6,60 +6,11 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "virtio_madvise.h"
-
-static uint64_t pages(const struct vg_bo *bo)
-{
-	return bo->size / sysconf(_SC_PAGESIZE);
-}
-
-static sigjmp_buf fault;
-
-static void on_sigbus(int sig)
-{
-	siglongjmp(fault, sig);
-}
-
-/* Does reading, or writing, this byte give SIGBUS? */
-static bool gives_sigbus(volatile char *byte, bool store)
-{
-	struct sigaction action = { .sa_handler = on_sigbus }, old;
-	bool faulted;
-
-	sigaction(SIGBUS, &action, &old);
-	faulted = sigsetjmp(fault, 1);
-	if (!faulted) {
-		if (store)
-			*byte = 1;
-		else
-			(void)*byte;
-	}
-	sigaction(SIGBUS, &old, NULL);
-	return faulted;
-}
-
-static void expect_sigbus(const struct vg_bo *bo)
-{
-	char *bytes = (char *)bo->map;
-	int fds[2];
-
-	for (int store = 0; store < 2; store++) {
-		igt_assert(gives_sigbus(bytes, store));
-		igt_assert(gives_sigbus(bytes + bo->size / 2, store));
-		igt_assert(gives_sigbus(bytes + bo->size - 1, store));
-	}
-
-	/* nor can the kernel read it for us */
-	igt_assert(!pipe(fds));
-	igt_assert(write(fds[1], bytes, 1) == -1 && errno == EFAULT);
-	close(fds[0]);
-	close(fds[1]);
-}
 
 void test_purge(int fd)
 {
@@ -75,7 +26,7 @@ void test_purge(int fd)
 
 	vg_trace_start();
 	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), 1);
-	igt_assert_eq(vg_counter("purgeable_pages"), pages(&bo));
+	igt_assert_eq(vg_counter("purgeable_pages"), vg_bo_pages(&bo));
 	vg_expect_purged(1);
 	igt_assert_eq(vg_trace_commands(VG_CMD_RESOURCE_UNREF), 1);
 	igt_assert_eq(vg_trace_commands(VG_CMD_ANY), 1);
@@ -83,8 +34,8 @@ void test_purge(int fd)
 
 	igt_assert_eq(vg_counter("purgeable_pages"), 0);
 	igt_assert_eq(vg_counter("purged_bos") - purged, 1);
-	igt_assert_eq(vg_counter("purged_pages") - purged_pages, pages(&bo));
-	igt_assert_eq(resident - vg_counter("resident_pages"), pages(&bo));
+	igt_assert_eq(vg_counter("purged_pages") - purged_pages, vg_bo_pages(&bo));
+	igt_assert_eq(resident - vg_counter("resident_pages"), vg_bo_pages(&bo));
 	/* in KiB, and not to the page: counted per CPU */
 	shmem -= vg_file_value("/proc/meminfo", "Shmem");
 	igt_assert_f(shmem >= VG_BIG_SIZE / VG_KIB * 15 / 16, "Shmem shrank by %" PRIu64 " KiB\n",
@@ -127,7 +78,7 @@ void test_purge_mmapped(int fd)
 	shmem -= vg_file_value("/proc/meminfo", "Shmem");
 	igt_assert_f(shmem >= VG_BIG_SIZE / VG_KIB * 15 / 16, "Shmem shrank by %" PRIu64 " KiB\n",
 		     shmem);
-	expect_sigbus(&again);
+	vg_bo_expect_sigbus(&again);
 	vg_bo_unmap(&again);
 	vg_bo_close(&bo);
 }
@@ -137,16 +88,16 @@ void test_access_purged_sigbus(int fd)
 	struct vg_bo bo, untouched;
 
 	vg_bo_create_purged(&bo, fd, VG_BO_SIZE);
-	expect_sigbus(&bo);
+	vg_bo_expect_sigbus(&bo);
 	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 0);
-	expect_sigbus(&bo);
+	vg_bo_expect_sigbus(&bo);
 	vg_bo_close(&bo);
 
 	vg_bo_create(&untouched, fd, VG_BO_SIZE);
 	igt_assert_eq(vg_bo_wait(&untouched, 0), 0);
 	igt_assert_eq(vg_bo_madvise(&untouched, DONTNEED), 1);
 	vg_expect_purged(1);
-	expect_sigbus(&untouched);
+	vg_bo_expect_sigbus(&untouched);
 	vg_bo_close(&untouched);
 }
 
@@ -159,7 +110,7 @@ void test_mmap_after_purge(int fd)
 	igt_assert_eq(vg_bo_mmap(&again), -EINVAL);
 	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 0);
 	igt_assert_eq(vg_bo_mmap(&again), -EINVAL);
-	expect_sigbus(&bo);
+	vg_bo_expect_sigbus(&bo);
 	vg_bo_close(&bo);
 }
 

@@ -13,8 +13,9 @@
 
 /*
  * The debugfs file gem_shrinker of the device: lines "key value", and a number that is
- * written to it makes the shrinker look at that many pages, on the path that memory
- * pressure takes, and wait a bounded time for the host's answers.
+ * written to it makes the shrinker look at that many pages that were given up, "evict"
+ * and a number at those that may go to swap, on the path that memory pressure takes, and
+ * wait a bounded time for the host's answers.
  */
 static int reclaim_fd = -1;
 
@@ -98,33 +99,67 @@ uint64_t vg_file_value(const char *path, const char *key)
 }
 
 /* Looks at every BO once, in as many pages as any guest has. */
+static void scan(const char *what)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%s0x10000000", what);
+
+	igt_assert_f(write(reclaim_fd, text, len) == len, "writing %s to gem_shrinker: %s\n",
+		     text, strerror(errno));
+}
+
 void vg_scan(void)
 {
-	igt_assert_f(write(reclaim_fd, "0x10000000", 10) == 10,
-		     "writing gem_shrinker: %s\n", strerror(errno));
+	scan("");
+}
+
+void vg_scan_host(void)
+{
+	scan("host ");
+}
+
+void vg_evict(void)
+{
+	scan("evict ");
 }
 
 /*
- * Scans until @bos more are purged than at the beginning, which are all that may be: a
+ * Scans until @count more are counted than at the beginning, which are all that may be: a
  * first look passes over BOs that were used or are locked, and answers of the host may
  * be late.
  */
-void vg_expect_purged(unsigned int bos)
+static void expect_done(const char *key, unsigned int count, void (*look)(void))
 {
-	uint64_t goal = vg_counter("purged_bos") + bos;
+	uint64_t goal = vg_counter(key) + count;
 	unsigned int begin = now_ms();
 
 	for (;;) {
-		vg_scan();
-		if (vg_counter("purged_bos") >= goal)
+		look();
+		if (vg_counter(key) >= goal)
 			break;
-		igt_assert_f(now_ms() - begin < PATIENCE_MS, "not purged:\n%s",
-			     read_counters());
+		igt_assert_f(now_ms() - begin < PATIENCE_MS, "%s is not %" PRIu64 ":\n%s", key,
+			     goal, read_counters());
 		usleep(1000);
 	}
-	vg_scan();
-	igt_assert_f(vg_counter("purged_bos") == goal, "more was purged than given up:\n%s",
+	look();
+	igt_assert_f(vg_counter(key) == goal, "%s is not %" PRIu64 " any more:\n%s", key, goal,
 		     read_counters());
+}
+
+/* Scans more often than a BO gets second chances. */
+static void expect_not_done(const char *key, void (*look)(void))
+{
+	uint64_t before = vg_counter(key);
+
+	for (int i = 0; i < 4; i++)
+		look();
+	igt_assert_f(vg_counter(key) == before, "%s was %" PRIu64 ":\n%s", key, before,
+		     read_counters());
+}
+
+void vg_expect_purged(unsigned int bos)
+{
+	expect_done("purged_bos", bos, vg_scan);
 }
 
 void vg_bo_create_purged(struct vg_bo *bo, int fd, uint64_t size)
@@ -134,14 +169,25 @@ void vg_bo_create_purged(struct vg_bo *bo, int fd, uint64_t size)
 	vg_expect_purged(1);
 }
 
-/* Scans more often than a BO gets second chances. */
 void vg_expect_kept(void)
 {
-	uint64_t before = vg_counter("purged_bos");
+	expect_not_done("purged_bos", vg_scan);
+}
 
-	for (int i = 0; i < 4; i++)
-		vg_scan();
-	igt_assert_f(vg_counter("purged_bos") == before, "purged:\n%s", read_counters());
+void vg_expect_evicted(unsigned int bos)
+{
+	expect_done("evicted_bos", bos, vg_evict);
+}
+
+void vg_expect_not_evicted(void)
+{
+	expect_not_done("evicted_bos", vg_evict);
+}
+
+/* Blobs with memory of the host, on request. */
+void vg_expect_host_purged(const struct vg_bo *bo)
+{
+	expect_done("host_purged_pages", vg_bo_pages(bo), vg_scan_host);
 }
 
 /* A BO that is closed goes when the host has answered. */

@@ -153,7 +153,7 @@ check_32bit() {
 	sed -e '/64BIT\|DEBUG_FS\|PROVE_LOCKING\|FTRACE\|TRACERS\|SWAP\|KUNIT/d' \
 		"$top/tools/series.d/compile.config" >"$tmp/32bit.config"
 	if ! each_config obj32 "$tmp/32bit.config" ARCH=i386 ||
-		! each_make obj32 ARCH=i386 $(changed AM '*.c' | grep -vE '/(tests|imagination|ivpu)/' | sed 's/c$/o/'); then
+		! each_make obj32 ARCH=i386 $(changed AM '*.c' | grep -vE '/(tests|imagination|ivpu)/|_test\.c$' | sed 's/c$/o/'); then
 		each_errors
 		return 1
 	fi

@@ -3,13 +3,12 @@
  * Copyright 2026 The GEM shrinker project
  */
 
-#include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
 
 #include <drm/drm_device.h>
 #include <drm/drm_print.h>
-#include <drm/drm_util.h>
 
 #include "drm_gem_shrinker_internal.h"
 #include "drm_gem_shrinker_trace.h"
@@ -30,46 +29,89 @@
  * has let go, but nobody gets to see them again.
  *
  * Objects that are pinned, shared between several handles, or whose dma-buf
- * has users, take the advice and keep their pages while that lasts.
+ * has users, take the advice and keep their contents while that lasts. To evict
+ * one that is shared does no harm, since nothing is lost.
+ *
+ * An evicted object keeps its advice, and has EVICTED for RESIDENT until whoever
+ * next needs the pages brings them back. A job that comes between revoke and
+ * finish sets WANTED: the pages stay, and the driver tells the device of them
+ * again.
  */
 
-static enum drm_gem_madv drm_gem_state_madv(u32 state)
+bool drm_gem_state_excluded(u32 state)
 {
-	return state & DRM_GEM_RECLAIM_MADV;
+	return state & (DRM_GEM_RECLAIM_PINNED | DRM_GEM_RECLAIM_NEVER);
 }
 
-static bool drm_gem_state_excluded(u32 state)
+/* What one owner gives up the other may need. */
+static bool drm_gem_state_given_up(u32 state)
 {
-	return state & (DRM_GEM_RECLAIM_PINNED | DRM_GEM_RECLAIM_NEVER) ||
-	       (state & DRM_GEM_RECLAIM_HANDLES_MASK) > DRM_GEM_RECLAIM_HANDLES;
+	switch (drm_gem_state_madv(state)) {
+	case DRM_GEM_MADV_DONTNEED:
+		return (state & DRM_GEM_RECLAIM_HANDLES_MASK) <=
+		       DRM_GEM_RECLAIM_HANDLES;
+	case DRM_GEM_MADV_PURGED:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*
- * Has a scan to look at it? Exported objects count: nobody tells when the last
- * user of a dma-buf goes, so the scan has to see for itself.
+ * Has a scan of that list to look at it? Exported objects count: nobody tells
+ * when the last user of a dma-buf goes, so the scan has to see for itself.
  */
-bool drm_gem_state_is_candidate(u32 state)
+bool drm_gem_state_is_candidate(u32 state, enum drm_gem_list_id from)
 {
-	return state & DRM_GEM_RECLAIM_RESIDENT &&
-	       drm_gem_state_madv(state) != DRM_GEM_MADV_WILLNEED &&
-	       !drm_gem_state_excluded(state);
+	bool given_up = drm_gem_state_given_up(state);
+	bool host = state & DRM_GEM_RECLAIM_HOST;
+
+	if (drm_gem_state_excluded(state))
+		return false;
+
+	switch (from) {
+	case DRM_GEM_LIST_GIVEN_UP:
+		/* The contents of an evicted object still cost swap. */
+		return given_up && !host &&
+		       state & (DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_EVICTED);
+	case DRM_GEM_LIST_EVICTABLE:
+		return !given_up && !host && state & DRM_GEM_RECLAIM_RESIDENT &&
+		       !(state & DRM_GEM_RECLAIM_NOEVICT);
+	case DRM_GEM_LIST_HOST:
+		return given_up && host && state & DRM_GEM_RECLAIM_RESIDENT;
+	default:
+		return false;
+	}
 }
 
-/* The class beside RESIDENT, which stands for none here. */
-enum drm_gem_class drm_gem_state_class(u32 state)
+static enum drm_gem_class drm_gem_state_total(u32 state)
 {
+	return state & DRM_GEM_RECLAIM_HOST ? DRM_GEM_CLASS_HOST :
+					      DRM_GEM_CLASS_RESIDENT;
+}
+
+/* The class beside the total, which stands for none here. */
+static enum drm_gem_class drm_gem_state_class(u32 state)
+{
+	bool exported = state & DRM_GEM_RECLAIM_EXPORTED;
+
 	if (!(state & DRM_GEM_RECLAIM_RESIDENT) ||
 	    state & DRM_GEM_RECLAIM_REVOKING || drm_gem_state_excluded(state))
-		return DRM_GEM_CLASS_RESIDENT;
+		return drm_gem_state_total(state);
 
-	if (drm_gem_state_madv(state) != DRM_GEM_MADV_WILLNEED)
-		return state & DRM_GEM_RECLAIM_EXPORTED ?
-		       DRM_GEM_CLASS_EXPORTED : DRM_GEM_CLASS_PURGEABLE;
+	if (drm_gem_state_given_up(state)) {
+		if (state & DRM_GEM_RECLAIM_HOST)
+			return DRM_GEM_CLASS_HOST_PURGEABLE;
+		return exported ? DRM_GEM_CLASS_EXPORTED :
+				  DRM_GEM_CLASS_PURGEABLE;
+	}
 
-	if (state & (DRM_GEM_RECLAIM_EXPORTED | DRM_GEM_RECLAIM_NOEVICT))
-		return DRM_GEM_CLASS_RESIDENT;
-
-	return DRM_GEM_CLASS_EVICTABLE;
+	if (state & DRM_GEM_RECLAIM_HOST)
+		return DRM_GEM_CLASS_HOST;
+	if (state & DRM_GEM_RECLAIM_NOEVICT)
+		return DRM_GEM_CLASS_UNEVICTABLE;
+	return exported ? DRM_GEM_CLASS_EVICTABLE_EXPORTED :
+			  DRM_GEM_CLASS_EVICTABLE;
 }
 
 static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
@@ -80,17 +122,17 @@ static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
 	enum drm_gem_class to = drm_gem_state_class(new);
 
 	if (from != to) {
-		if (from != DRM_GEM_CLASS_RESIDENT)
+		if (from != drm_gem_state_total(old))
 			this_cpu_sub(counts->pages[from], pages);
-		if (to != DRM_GEM_CLASS_RESIDENT)
+		if (to != drm_gem_state_total(new))
 			this_cpu_add(counts->pages[to], pages);
 	}
 
 	if ((old ^ new) & DRM_GEM_RECLAIM_RESIDENT) {
 		if (new & DRM_GEM_RECLAIM_RESIDENT)
-			this_cpu_add(counts->pages[DRM_GEM_CLASS_RESIDENT], pages);
+			this_cpu_add(counts->pages[drm_gem_state_total(new)], pages);
 		else
-			this_cpu_sub(counts->pages[DRM_GEM_CLASS_RESIDENT], pages);
+			this_cpu_sub(counts->pages[drm_gem_state_total(old)], pages);
 	}
 }
 
@@ -98,17 +140,21 @@ static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
  * The only writer of the word. Tries to replace *@old by @new, as adjusted
  * here; on failure *@old holds what is there now.
  *
- * A scan that clears QUEUED holds no reference, and the object may be freed as
- * soon as that is visible: all that is needed later is read before. Setting
- * QUEUED is only done by those who do hold one.
+ * A scan that clears QUEUED or LISTED holds no reference, and the object may be
+ * freed as soon as that is visible: all that is needed later is read before.
+ * Setting them is only done by those who do hold one.
  */
 bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
 {
 	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
 	long pages = obj->size >> PAGE_SHIFT;
+	enum drm_gem_list_id id = new & DRM_GEM_RECLAIM_HOST ?
+				  DRM_GEM_LIST_HOST : DRM_GEM_LIST_GIVEN_UP;
 
-	if (drm_gem_state_is_candidate(new))
+	if (drm_gem_state_is_candidate(new, id))
 		new |= DRM_GEM_RECLAIM_QUEUED;
+	else if (drm_gem_state_is_candidate(new, DRM_GEM_LIST_EVICTABLE))
+		new |= DRM_GEM_RECLAIM_LISTED;
 
 	if (!atomic_try_cmpxchg(&obj->reclaim.state, (int *)old, new))
 		return false;
@@ -117,7 +163,11 @@ bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
 		drm_gem_state_account(shrinker, pages, *old, new);
 
 	if (new & ~*old & DRM_GEM_RECLAIM_QUEUED)
-		llist_add(&obj->reclaim.queue, &shrinker->queue);
+		llist_add(&obj->reclaim.given_up.queue,
+			  &shrinker->lists[id].queue);
+	if (new & ~*old & DRM_GEM_RECLAIM_LISTED)
+		llist_add(&obj->reclaim.evictable.queue,
+			  &shrinker->lists[DRM_GEM_LIST_EVICTABLE].queue);
 
 	return true;
 }
@@ -151,7 +201,8 @@ void drm_gem_reclaim_init(struct drm_gem_object *obj)
 	atomic_set(&reclaim->dma_buf_cached, 0);
 	reclaim->last_used = 0;
 	reclaim->adviser = NULL;
-	INIT_LIST_HEAD(&reclaim->node);
+	INIT_LIST_HEAD(&reclaim->given_up.node);
+	INIT_LIST_HEAD(&reclaim->evictable.node);
 }
 
 /**
@@ -170,7 +221,8 @@ void drm_gem_reclaim_add(struct drm_gem_object *obj)
 	if (drm_WARN_ON_ONCE(obj->dev, !obj->dev->gem_shrinker))
 		return;
 
-	drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_RESIDENT);
+	drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_RESIDENT |
+			     (obj->funcs->evict ? 0 : DRM_GEM_RECLAIM_NOEVICT));
 }
 EXPORT_SYMBOL(drm_gem_reclaim_add);
 
@@ -191,13 +243,13 @@ void drm_gem_reclaim_remove(struct drm_gem_object *obj)
 	if (!shrinker)
 		return;
 
-	/* A scan that unlinks an object clears QUEUED after it has done so. */
-	if (state & DRM_GEM_RECLAIM_QUEUED)
+	/* A scan that unlinks an object clears the flag after it has done so. */
+	if (state & (DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED))
 		drm_gem_shrinker_unlink(shrinker, obj);
 
 	/* NEVER keeps it from being queued again. */
-	drm_gem_state_change(obj, DRM_GEM_RECLAIM_RESIDENT,
-			     DRM_GEM_RECLAIM_NEVER);
+	drm_gem_state_change(obj, DRM_GEM_RECLAIM_RESIDENT |
+			     DRM_GEM_RECLAIM_EVICTED, DRM_GEM_RECLAIM_NEVER);
 }
 EXPORT_SYMBOL(drm_gem_reclaim_remove);
 
@@ -205,7 +257,8 @@ EXPORT_SYMBOL(drm_gem_reclaim_remove);
  * drm_gem_reclaim_exclude - keep an object from being reclaimed
  * @obj: GEM object
  * @why: %DRM_GEM_RECLAIM_PINNED, %DRM_GEM_RECLAIM_NEVER or
- *	 %DRM_GEM_RECLAIM_NOEVICT
+ *	 %DRM_GEM_RECLAIM_NOEVICT; or, before the object is added,
+ *	 %DRM_GEM_RECLAIM_HOST
  *
  * An object whose revoke is under way is not called back: who pins takes the
  * resv and checks drm_gem_is_purged() after this.
@@ -242,8 +295,8 @@ EXPORT_SYMBOL(drm_gem_reclaim_include);
  * @obj: GEM object
  *
  * To be called from &drm_gem_object_funcs.open. An object with more than one
- * handle is not reclaimed: what one owner gives up the other may need. The
- * count saturates at 2^20 - 1, the object is then shared for good.
+ * handle is not purged: what one owner gives up the other may need. The
+ * count saturates at 2^16 - 1, the object is then shared for good.
  *
  * Context: any.
  */
@@ -292,78 +345,6 @@ void drm_gem_reclaim_close(struct drm_gem_object *obj,
 EXPORT_SYMBOL(drm_gem_reclaim_close);
 
 /**
- * drm_gem_reclaim_export - note that an object is handed out as a dma-buf
- * @obj: GEM object
- *
- * The caller already holds the reference to the dma-buf that it is about to
- * hand out, so that a scan that finds no such reference comes before this.
- *
- * Context: any.
- *
- * Returns: 0, or -EINVAL when the object is purged.
- */
-int drm_gem_reclaim_export(struct drm_gem_object *obj)
-{
-	u32 old = drm_gem_state_read(obj);
-
-	if (!obj->dev->gem_shrinker)
-		return 0;
-
-	do {
-		if (drm_gem_state_madv(old) == DRM_GEM_MADV_PURGED)
-			return -EINVAL;
-	} while (!drm_gem_state_try(obj, &old, old | DRM_GEM_RECLAIM_EXPORTED));
-
-	return 0;
-}
-EXPORT_SYMBOL_FOR_TESTS_ONLY(drm_gem_reclaim_export);
-
-/**
- * drm_gem_reclaim_dma_buf_cached - count references that PRIME caches hold
- * @obj: GEM object
- * @refs: 1 after a reference to its dma-buf was taken for a handle cache, -1
- *	  before it is dropped
- *
- * Context: any.
- */
-void drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs)
-{
-	atomic_add(refs, &obj->reclaim.dma_buf_cached);
-}
-
-/*
- * Has the dma-buf of an exported object users beyond GEM's own references?
- * These are the object's, and one for each handle that a PRIME cache maps.
- *
- * EXPORTED is cleared before the look, and set again by drm_gem_reclaim_export()
- * after a reference was taken: either the look sees that, or the flag stays.
- * Scans of one object exclude each other by its resv.
- */
-bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
-{
-	struct drm_device *dev = obj->dev;
-	bool used;
-
-	dma_resv_assert_held(obj->resv);
-
-	/* Allocations are made under this lock, so reclaim may not wait for it. */
-	if (!mutex_trylock(&dev->object_name_lock))
-		return true;
-
-	drm_gem_state_change(obj, DRM_GEM_RECLAIM_EXPORTED, 0);
-	/* Without a handle GEM keeps no pointer, but the dma-buf may live on. */
-	used = !obj->dma_buf ||
-	       file_count(obj->dma_buf->file) >
-	       1 + atomic_read(&obj->reclaim.dma_buf_cached);
-	if (used)
-		drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_EXPORTED);
-
-	mutex_unlock(&dev->object_name_lock);
-
-	return used;
-}
-
-/**
  * drm_gem_madvise - take user space's advice on the contents of an object
  * @obj: GEM object
  * @file: the file that gives it, to be told from others that have a handle
@@ -402,6 +383,22 @@ bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
 	return retained;
 }
 EXPORT_SYMBOL(drm_gem_madvise);
+
+/**
+ * drm_gem_reclaim_is_known - was an object added?
+ * @obj: GEM object
+ *
+ * Context: any.
+ *
+ * Returns: true when the shrinker can free the pages that are left with it.
+ */
+bool drm_gem_reclaim_is_known(const struct drm_gem_object *obj)
+{
+	u32 state = drm_gem_state_read(obj);
+
+	return state & DRM_GEM_RECLAIM_RESIDENT && !(state & DRM_GEM_RECLAIM_NEVER);
+}
+EXPORT_SYMBOL(drm_gem_reclaim_is_known);
 
 /**
  * drm_gem_is_purged - did an object lose its contents?

@@ -71,10 +71,10 @@ drm_gem_batch_get(struct drm_gem_shrinker *shrinker)
 }
 
 /*
- * Drops the references of a batch with nothing left to finish, and frees it. The
+ * Drops the references to those objects that a batch has no more to do with. The
  * last reference to an object is left to a work item that nobody waits for.
  */
-void drm_gem_batch_put(struct drm_gem_revoke_batch *batch)
+void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	bool last = false;
@@ -83,6 +83,10 @@ void drm_gem_batch_put(struct drm_gem_revoke_batch *batch)
 	for (i = 0; i < batch->nr; i++) {
 		struct drm_gem_object *obj = batch->objs[i];
 
+		if (!obj || batch->revoked & BIT(i))
+			continue;
+
+		WRITE_ONCE(batch->objs[i], NULL);
 		if (refcount_dec_not_one(&obj->refcount.refcount))
 			continue;
 
@@ -92,8 +96,6 @@ void drm_gem_batch_put(struct drm_gem_revoke_batch *batch)
 
 	if (last)
 		schedule_work(&shrinker->put_work);
-
-	drm_gem_batch_free(batch);
 }
 
 static void drm_gem_put_work(struct work_struct *work)
@@ -108,14 +110,46 @@ static void drm_gem_put_work(struct work_struct *work)
 }
 
 /*
+ * Gives the pages of one object to the system, unless somebody came who needs
+ * them to stay: that happens under the resv, which we hold. Who got hold of a
+ * dma-buf of it may have mapped that by now, and such mappings are not zapped.
+ */
+static bool drm_gem_finish_evict(struct drm_gem_shrinker *shrinker,
+				 struct drm_gem_object *obj)
+{
+	u32 state = drm_gem_state_read(obj);
+
+	if (state & (DRM_GEM_RECLAIM_WANTED | DRM_GEM_RECLAIM_EXPORTED) ||
+	    drm_gem_state_excluded(state) || obj->funcs->evict(obj)) {
+		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
+				     DRM_GEM_RECLAIM_WANTED, 0);
+		atomic_long_inc(&shrinker->refused[DRM_GEM_REFUSED_WANTED]);
+		return false;
+	}
+
+	drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
+			     DRM_GEM_RECLAIM_RESIDENT, DRM_GEM_RECLAIM_EVICTED);
+	atomic_long_inc(&shrinker->evicted_bos);
+	atomic_long_add(obj->size >> PAGE_SHIFT, &shrinker->evicted_pages);
+	trace_drm_gem_evict(obj, obj->size >> PAGE_SHIFT);
+
+	return true;
+}
+
+/*
  * Frees the pages of one object that the device has let go of, or has refused
  * to. Returns false when that has to be tried again.
+ *
+ * With @io, what was evicted is written out at once. Left to vmscan, 27 to 130
+ * of 200 MiB of idle objects stayed in memory, while it wrote out the pages of
+ * the process that was in need of more; with this, 2 MiB at most.
  */
 static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
-			       unsigned int i, unsigned long *freed)
+			       unsigned int i, bool io, unsigned long *freed)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	struct drm_gem_object *obj = batch->objs[i];
+	bool evicted = false;
 	unsigned long pages;
 
 	/* resv -> fs_reclaim is the common order, this is the other one. */
@@ -123,20 +157,29 @@ static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
 		return false;
 
 	if (test_bit(i, &batch->failed)) {
-		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING, 0);
-		dma_resv_unlock(obj->resv);
-		return true;
+		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
+				     DRM_GEM_RECLAIM_WANTED, 0);
+	} else if (batch->from == DRM_GEM_LIST_EVICTABLE) {
+		evicted = drm_gem_finish_evict(shrinker, obj);
+	} else {
+		pages = obj->funcs->purge(obj);
+		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
+				     DRM_GEM_RECLAIM_RESIDENT |
+				     DRM_GEM_RECLAIM_EVICTED, 0);
+		if (batch->from == DRM_GEM_LIST_HOST) {
+			atomic_long_add(pages, &shrinker->host_purged_pages);
+		} else {
+			atomic_long_inc(&shrinker->purged_bos);
+			atomic_long_add(pages, &shrinker->purged_pages);
+		}
+		trace_drm_gem_purge(obj, pages);
+		*freed += pages;
 	}
 
-	pages = obj->funcs->purge(obj);
-	drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
-			     DRM_GEM_RECLAIM_RESIDENT, 0);
 	dma_resv_unlock(obj->resv);
 
-	atomic_long_inc(&shrinker->purged_bos);
-	atomic_long_add(pages, &shrinker->purged_pages);
-	trace_drm_gem_purge(obj, pages);
-	*freed += pages;
+	if (evicted && io && obj->funcs->pageout)
+		*freed += obj->funcs->pageout(obj);
 
 	return true;
 }
@@ -145,7 +188,7 @@ static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
  * Finishes what can be, and sees to it that the rest will be. Returns the number
  * of pages freed.
  */
-unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch)
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	unsigned long freed = 0;
@@ -153,13 +196,14 @@ unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch)
 
 	for (i = 0; i < batch->nr; i++)
 		if (batch->revoked & BIT(i) &&
-		    drm_gem_finish_one(batch, i, &freed))
+		    drm_gem_finish_one(batch, i, io, &freed))
 			batch->revoked &= ~BIT(i);
 
+	drm_gem_batch_drop(batch);
 	if (batch->revoked)
 		queue_delayed_work(shrinker->wq, &batch->finish, 1);
 	else
-		drm_gem_batch_put(batch);
+		drm_gem_batch_free(batch);
 
 	return freed;
 }
@@ -169,9 +213,12 @@ static void drm_gem_finisher(struct work_struct *work)
 	struct drm_gem_revoke_batch *batch =
 		container_of(work, struct drm_gem_revoke_batch, finish.work);
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	bool host = batch->from == DRM_GEM_LIST_HOST;
 	unsigned int noreclaim = memalloc_noreclaim_save();
+	unsigned long freed = drm_gem_batch_finish(batch, false);
 
-	atomic_long_add(drm_gem_batch_finish(batch), &shrinker->freed_late);
+	if (!host)
+		atomic_long_add(freed, &shrinker->freed_late);
 	memalloc_noreclaim_restore(noreclaim);
 }
 
@@ -186,17 +233,19 @@ static void drm_gem_finisher(struct work_struct *work)
 enum drm_gem_revoke_action
 drm_gem_revoke_action(const struct drm_gem_revoke_batch *batch)
 {
-	return batch->action;
+	return batch->from == DRM_GEM_LIST_EVICTABLE ? DRM_GEM_REVOKE_EVICT :
+						       DRM_GEM_REVOKE_PURGE;
 }
 EXPORT_SYMBOL(drm_gem_revoke_action);
 
 /**
- * drm_gem_revoke_commit - decide that an object is purged
+ * drm_gem_revoke_commit - decide that an object is purged, or to be evicted
  * @batch: the batch that &drm_gem_shrinker_ops.revoke was called with
  * @obj: the object that it was called with
  *
  * To be called when the driver has all that it needs to send; the command has
- * to follow.
+ * to follow. If there is nothing to send because the device has let go already,
+ * drm_gem_revoke_answer() may follow at once.
  *
  * Context: reclaim; holds the resv of @obj; may be called under spinlocks.
  *
@@ -207,16 +256,19 @@ bool drm_gem_revoke_commit(struct drm_gem_revoke_batch *batch,
 			   struct drm_gem_object *obj)
 {
 	u32 old = drm_gem_state_read(obj);
+	u32 new;
 
 	dma_resv_assert_held(obj->resv);
 
 	do {
-		if (drm_gem_state_class(old) != DRM_GEM_CLASS_PURGEABLE)
+		if (!drm_gem_state_is_candidate(old, batch->from) ||
+		    old & (DRM_GEM_RECLAIM_REVOKING | DRM_GEM_RECLAIM_EXPORTED))
 			return false;
-	} while (!drm_gem_state_try(obj, &old,
-				    (old & ~DRM_GEM_RECLAIM_MADV) |
-				    DRM_GEM_MADV_PURGED |
-				    DRM_GEM_RECLAIM_REVOKING));
+
+		new = old | DRM_GEM_RECLAIM_REVOKING;
+		if (batch->from != DRM_GEM_LIST_EVICTABLE)
+			new = (new & ~DRM_GEM_RECLAIM_MADV) | DRM_GEM_MADV_PURGED;
+	} while (!drm_gem_state_try(obj, &old, new));
 
 	atomic_inc(&batch->pending);
 	batch->revoked |= BIT(batch->cur);
@@ -231,7 +283,8 @@ EXPORT_SYMBOL(drm_gem_revoke_commit);
  * @obj: the object
  * @err: 0, or a negative error code: the device may still use the pages. After
  *	 -EAGAIN, when the command could not be sent, a later scan tries again;
- *	 after any other they stay until the object is freed.
+ *	 after any other they stay until the object is freed or, if it was to
+ *	 be evicted, purged.
  *
  * To be called once for each committed object. A reset of the device counts as
  * an answer once it is done.
@@ -246,10 +299,13 @@ void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 
 	if (err) {
 		for (i = 0; i < batch->nr; i++)
-			if (batch->objs[i] == obj)
+			if (READ_ONCE(batch->objs[i]) == obj)
 				set_bit(i, &batch->failed);
 		if (err != -EAGAIN)
-			drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_NEVER);
+			drm_gem_state_change(obj, 0,
+					     batch->from == DRM_GEM_LIST_EVICTABLE ?
+					     DRM_GEM_RECLAIM_NOEVICT :
+					     DRM_GEM_RECLAIM_NEVER);
 		atomic_long_inc(&shrinker->refused[DRM_GEM_REFUSED_DEVICE]);
 	}
 

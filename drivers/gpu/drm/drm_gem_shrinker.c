@@ -22,10 +22,14 @@
  * zapped, and their pages are freed. Before it uses such a BO again user space
  * says %DRM_GEM_MADV_WILLNEED and learns whether the contents survived.
  *
- * The state of the objects is in drm_gem_reclaim.c, the list of those to look
- * at in this file, what a scan does in drm_gem_shrinker_scan.c, and how the
- * device is made to let go in drm_gem_revoke.c. None of these knows what the
- * pages are made of: that is for &drm_gem_object_funcs.purge, which gem-shmem
+ * Idle BOs that are still needed are *evicted*, if there is swap space: their
+ * pages become the system's to write out, and come back when they are used.
+ *
+ * The state of the objects is in drm_gem_reclaim.c, the lists of those to look
+ * at in this file, what a scan does in drm_gem_shrinker_scan.c, what starts one
+ * in drm_gem_shrinker_mm.c, and how the device is made to let go in
+ * drm_gem_revoke.c. None of these knows what the pages are made of: that is for
+ * &drm_gem_object_funcs.purge and &drm_gem_object_funcs.evict, which gem-shmem
  * provides. None knows the device: that is for &drm_gem_shrinker_ops, which a
  * driver provides.
  *
@@ -57,34 +61,71 @@
  * DOC: Locking
  *
  * madvise takes no lock. An object that becomes a candidate is pushed on an
- * llist, and only the first time: the QUEUED flag says that it is on the llist
- * or on the list that scans walk, and only a scan takes it off again, by a
- * cmpxchg from a word that is no candidate any more. A DONTNEED that comes in
- * between makes that cmpxchg fail.
+ * llist, and only the first time: a flag says that it is on the llist or on the
+ * list that scans walk, and only a scan takes it off again, by a cmpxchg from a
+ * word that is no candidate any more. A DONTNEED that comes in between makes
+ * that cmpxchg fail. There is one such list for objects that were given up, one
+ * for those that may be evicted, and one for those that only cost the host; the
+ * flags are QUEUED for the first and the last, and LISTED for the other.
  *
- * The list has a mutex, which is a leaf: nothing is locked, allocated, or
+ * The lists have a mutex, which is a leaf: nothing is locked, allocated, or
  * waited for under it. It nests inside fs_reclaim. The resv of an object is
  * only ever trylocked by reclaim, because resv -> fs_reclaim is the common
  * order, and at most one is held at a time, and none while waiting for the
  * device. The same goes for &drm_device.object_name_lock, which is looked at
  * for objects that were exported.
  *
- * An object on the list is not referenced by it. drm_gem_reclaim_remove()
+ * An object on a list is not referenced by it. drm_gem_reclaim_remove()
  * takes it off, and a scan uses only those that it gets a reference to.
  */
 
-/* Moves what was queued to the list; the oldest come first. */
-static void drm_gem_shrinker_drain_queue(struct drm_gem_shrinker *shrinker)
+static u32 drm_gem_list_flag(enum drm_gem_list_id id)
 {
-	struct llist_node *first = llist_del_all(&shrinker->queue);
-	struct drm_gem_reclaim *reclaim;
+	return id == DRM_GEM_LIST_EVICTABLE ? DRM_GEM_RECLAIM_LISTED :
+					      DRM_GEM_RECLAIM_QUEUED;
+}
+
+static struct list_head *drm_gem_list_node(struct drm_gem_object *obj,
+					   enum drm_gem_list_id id)
+{
+	return id == DRM_GEM_LIST_EVICTABLE ? &obj->reclaim.evictable.node :
+					      &obj->reclaim.given_up.node;
+}
+
+static struct drm_gem_object *drm_gem_list_object(struct list_head *node,
+						  enum drm_gem_list_id id)
+{
+	return id == DRM_GEM_LIST_EVICTABLE ?
+	       container_of(node, struct drm_gem_object, reclaim.evictable.node) :
+	       container_of(node, struct drm_gem_object, reclaim.given_up.node);
+}
+
+/* Moves what was queued to the list; the oldest come first. */
+static void drm_gem_list_drain(struct drm_gem_list *list)
+{
+	struct drm_gem_reclaim_link *link;
+	struct llist_node *first;
+
+	first = llist_reverse_order(llist_del_all(&list->queue));
+	llist_for_each_entry(link, first, queue) {
+		list_add_tail(&link->node, &list->list);
+		list->nr++;
+	}
+}
+
+static void drm_gem_list_unlink(struct drm_gem_shrinker *shrinker,
+				struct drm_gem_object *obj,
+				enum drm_gem_list_id id)
+{
+	struct list_head *node = drm_gem_list_node(obj, id);
+	struct drm_gem_list *list = &shrinker->lists[id];
 
 	lockdep_assert_held(&shrinker->lock);
 
-	first = llist_reverse_order(first);
-	llist_for_each_entry(reclaim, first, queue) {
-		list_add_tail(&reclaim->node, &shrinker->list);
-		shrinker->nr_listed++;
+	drm_gem_list_drain(list);
+	if (!list_empty(node)) {
+		list_del_init(node);
+		list->nr--;
 	}
 }
 
@@ -92,12 +133,12 @@ static void drm_gem_shrinker_drain_queue(struct drm_gem_shrinker *shrinker)
 void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
 			     struct drm_gem_object *obj)
 {
+	bool host = drm_gem_state_read(obj) & DRM_GEM_RECLAIM_HOST;
+
 	mutex_lock(&shrinker->lock);
-	drm_gem_shrinker_drain_queue(shrinker);
-	if (!list_empty(&obj->reclaim.node)) {
-		list_del_init(&obj->reclaim.node);
-		shrinker->nr_listed--;
-	}
+	drm_gem_list_unlink(shrinker, obj, host ? DRM_GEM_LIST_HOST :
+						  DRM_GEM_LIST_GIVEN_UP);
+	drm_gem_list_unlink(shrinker, obj, DRM_GEM_LIST_EVICTABLE);
 	mutex_unlock(&shrinker->lock);
 }
 
@@ -105,25 +146,24 @@ void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
  * Takes an object off the list unless it is, or has just become, a candidate.
  * Once the flag is clear the object may be queued again, or freed.
  */
-static bool drm_gem_shrinker_dequeue(struct drm_gem_shrinker *shrinker,
-				     struct drm_gem_object *obj)
+static bool drm_gem_list_dequeue(struct drm_gem_list *list,
+				 struct drm_gem_object *obj,
+				 enum drm_gem_list_id id)
 {
 	u32 old = drm_gem_state_read(obj);
 
-	lockdep_assert_held(&shrinker->lock);
-
-	if (drm_gem_state_is_candidate(old))
+	if (drm_gem_state_is_candidate(old, id))
 		return false;
 
-	list_del_init(&obj->reclaim.node);
+	list_del_init(drm_gem_list_node(obj, id));
 	do {
-		if (drm_gem_state_is_candidate(old)) {
-			list_add_tail(&obj->reclaim.node, &shrinker->list);
+		if (drm_gem_state_is_candidate(old, id)) {
+			list_add_tail(drm_gem_list_node(obj, id), &list->list);
 			return false;
 		}
-	} while (!drm_gem_state_try(obj, &old, old & ~DRM_GEM_RECLAIM_QUEUED));
+	} while (!drm_gem_state_try(obj, &old, old & ~drm_gem_list_flag(id)));
 
-	shrinker->nr_listed--;
+	list->nr--;
 	return true;
 }
 
@@ -136,30 +176,29 @@ void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 			   struct drm_gem_revoke_batch *batch,
 			   unsigned long *budget, bool *first)
 {
+	struct drm_gem_list *list = &shrinker->lists[batch->from];
+
 	lockdep_assert_held(&shrinker->lock);
 
-	drm_gem_shrinker_drain_queue(shrinker);
+	drm_gem_list_drain(list);
 	if (*first) {
-		*budget = shrinker->nr_listed;
+		*budget = list->nr;
 		*first = false;
 	}
 
 	for (; *budget && batch->nr < DRM_GEM_REVOKE_BATCH; --*budget) {
-		struct drm_gem_reclaim *reclaim =
-			list_first_entry_or_null(&shrinker->list,
-						 struct drm_gem_reclaim, node);
 		struct drm_gem_object *obj;
 
-		if (!reclaim) {
+		if (list_empty(&list->list)) {
 			*budget = 0;
 			break;
 		}
 
-		obj = container_of(reclaim, struct drm_gem_object, reclaim);
-		if (drm_gem_shrinker_dequeue(shrinker, obj))
+		obj = drm_gem_list_object(list->list.next, batch->from);
+		if (drm_gem_list_dequeue(list, obj, batch->from))
 			continue;
 
-		list_move_tail(&reclaim->node, &shrinker->list);
+		list_move_tail(drm_gem_list_node(obj, batch->from), &list->list);
 		if (drm_gem_state_read(obj) & DRM_GEM_RECLAIM_REVOKING)
 			continue;
 
@@ -174,14 +213,18 @@ void drm_gem_shrinker_unpick(struct drm_gem_shrinker *shrinker,
 			     struct drm_gem_revoke_batch *batch,
 			     unsigned int first)
 {
+	struct drm_gem_list *list = &shrinker->lists[batch->from];
 	unsigned int i;
 
 	lockdep_assert_held(&shrinker->lock);
 
-	for (i = batch->nr; i-- > first; )
-		if (!list_empty(&batch->objs[i]->reclaim.node))
-			list_move(&batch->objs[i]->reclaim.node,
-				  &shrinker->list);
+	for (i = batch->nr; i-- > first; ) {
+		struct list_head *node = drm_gem_list_node(batch->objs[i],
+							   batch->from);
+
+		if (!list_empty(node))
+			list_move(node, &list->list);
+	}
 }
 
 unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
@@ -226,6 +269,7 @@ int drm_gem_shrinker_register(struct drm_device *dev,
 			      const struct drm_gem_shrinker_ops *ops)
 {
 	struct drm_gem_shrinker *shrinker;
+	unsigned int i;
 	int ret;
 
 	shrinker = drmm_kzalloc(dev, sizeof(*shrinker), GFP_KERNEL);
@@ -238,9 +282,11 @@ int drm_gem_shrinker_register(struct drm_device *dev,
 
 	shrinker->dev = dev;
 	shrinker->ops = ops;
-	init_llist_head(&shrinker->queue);
 	mutex_init(&shrinker->lock);
-	INIT_LIST_HEAD(&shrinker->list);
+	for (i = 0; i < DRM_GEM_LISTS; i++) {
+		init_llist_head(&shrinker->lists[i].queue);
+		INIT_LIST_HEAD(&shrinker->lists[i].list);
+	}
 
 	ret = drmm_add_action_or_reset(dev, drm_gem_shrinker_release, shrinker);
 	if (ret)
@@ -257,7 +303,7 @@ int drm_gem_shrinker_register(struct drm_device *dev,
 		return ret;
 
 	dev->gem_shrinker = shrinker;
-	ret = drm_gem_shrinker_scan_init(shrinker);
+	ret = drm_gem_shrinker_mm_init(shrinker);
 	if (ret) {
 		dev->gem_shrinker = NULL;
 		return ret;
@@ -289,9 +335,20 @@ void drm_gem_shrinker_get_stats(struct drm_device *dev,
 	stats->exported_pages =
 		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED);
 	stats->evictable_pages =
-		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EVICTABLE);
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EVICTABLE) +
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EVICTABLE_EXPORTED);
+	stats->unevictable_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_UNEVICTABLE);
+	stats->host_purgeable_pages =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_HOST_PURGEABLE);
+	stats->host_pages = drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_HOST);
 	stats->purged_bos = atomic_long_read(&shrinker->purged_bos);
 	stats->purged_pages = atomic_long_read(&shrinker->purged_pages);
+	stats->host_purged_pages = atomic_long_read(&shrinker->host_purged_pages);
+	stats->evicted_bos = atomic_long_read(&shrinker->evicted_bos);
+	stats->evicted_pages = atomic_long_read(&shrinker->evicted_pages);
+	stats->swapped_in_bos = atomic_long_read(&shrinker->swapped_in_bos);
+	stats->swapped_in_pages = atomic_long_read(&shrinker->swapped_in_pages);
 	stats->scans = atomic_long_read(&shrinker->scans);
 	stats->waits = atomic_long_read(&shrinker->waits);
 	stats->late = atomic_read(&shrinker->late);

@@ -5,6 +5,7 @@
 
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include <drm/drm_device.h>
@@ -16,8 +17,10 @@
  *
  * Each device that opted in has a file *gem_shrinker* in its DRM debugfs
  * directory. Reading it gives the counters, a line each. Writing a number to
- * it looks at that many pages, in whole batches, on the path that memory
- * pressure takes.
+ * it looks at that many pages that were given up, in whole batches, on the path
+ * that memory pressure takes; *evict N* does so for those that may go to swap.
+ * *host N* purges what was given up and costs only the host memory, which is
+ * done for no other reason.
  */
 
 static const char * const drm_gem_refusal_names[] = {
@@ -27,6 +30,7 @@ static const char * const drm_gem_refusal_names[] = {
 	[DRM_GEM_REFUSED_EXPORTED] = "exported",
 	[DRM_GEM_REFUSED_DRIVER] = "driver",
 	[DRM_GEM_REFUSED_DEVICE] = "device",
+	[DRM_GEM_REFUSED_WANTED] = "wanted",
 };
 
 static int drm_gem_shrinker_show(struct seq_file *m, void *unused)
@@ -41,8 +45,16 @@ static int drm_gem_shrinker_show(struct seq_file *m, void *unused)
 	seq_printf(m, "purgeable_pages %lu\n", stats.purgeable_pages);
 	seq_printf(m, "exported_pages %lu\n", stats.exported_pages);
 	seq_printf(m, "evictable_pages %lu\n", stats.evictable_pages);
+	seq_printf(m, "unevictable_pages %lu\n", stats.unevictable_pages);
+	seq_printf(m, "host_pages %lu\n", stats.host_pages);
+	seq_printf(m, "host_purgeable_pages %lu\n", stats.host_purgeable_pages);
+	seq_printf(m, "host_purged_pages %lu\n", stats.host_purged_pages);
 	seq_printf(m, "purged_bos %lu\n", stats.purged_bos);
 	seq_printf(m, "purged_pages %lu\n", stats.purged_pages);
+	seq_printf(m, "evicted_bos %lu\n", stats.evicted_bos);
+	seq_printf(m, "evicted_pages %lu\n", stats.evicted_pages);
+	seq_printf(m, "swapped_in_bos %lu\n", stats.swapped_in_bos);
+	seq_printf(m, "swapped_in_pages %lu\n", stats.swapped_in_pages);
 	seq_printf(m, "scans %lu\n", stats.scans);
 	seq_printf(m, "host_waits %lu\n", stats.waits);
 	seq_printf(m, "late_batches %lu\n", stats.late);
@@ -64,13 +76,28 @@ static ssize_t drm_gem_shrinker_write(struct file *file, const char __user *buf,
 	struct seq_file *m = file->private_data;
 	struct drm_gem_shrinker *shrinker = m->private;
 	unsigned long nr_pages;
+	char text[32] = {}, *nr;
+	bool evict, host;
 	int ret;
 
-	ret = kstrtoul_from_user(buf, len, 0, &nr_pages);
+	if (len >= sizeof(text))
+		return -EINVAL;
+	if (copy_from_user(text, buf, len))
+		return -EFAULT;
+
+	evict = str_has_prefix(text, "evict ");
+	host = str_has_prefix(text, "host ");
+	nr = evict || host ? strchr(text, ' ') + 1 : text;
+	ret = kstrtoul(strim(nr), 0, &nr_pages);
 	if (ret)
 		return ret;
 
-	drm_gem_shrinker_purge(shrinker->dev, nr_pages);
+	if (evict)
+		drm_gem_shrinker_evict(shrinker->dev, nr_pages);
+	else if (host)
+		drm_gem_shrinker_purge_host(shrinker->dev, nr_pages);
+	else
+		drm_gem_shrinker_purge(shrinker->dev, nr_pages);
 
 	return len;
 }

@@ -17,13 +17,36 @@
 
 struct shrinker;
 
-/* What a BO counts as; each resident BO is in at most one class beside RESIDENT. */
+/*
+ * What a BO counts as. Each resident BO is in one of the first two classes, and
+ * in at most one of the others.
+ */
 enum drm_gem_class {
 	DRM_GEM_CLASS_RESIDENT,
+	DRM_GEM_CLASS_HOST,
 	DRM_GEM_CLASS_PURGEABLE,
 	DRM_GEM_CLASS_EXPORTED,
 	DRM_GEM_CLASS_EVICTABLE,
+	DRM_GEM_CLASS_EVICTABLE_EXPORTED,
+	DRM_GEM_CLASS_UNEVICTABLE,
+	DRM_GEM_CLASS_HOST_PURGEABLE,
 	DRM_GEM_CLASSES
+};
+
+/* What scans walk. An object is on one of GIVEN_UP and HOST, and on EVICTABLE. */
+enum drm_gem_list_id {
+	DRM_GEM_LIST_GIVEN_UP,
+	DRM_GEM_LIST_EVICTABLE,
+	DRM_GEM_LIST_HOST,
+	DRM_GEM_LISTS
+};
+
+struct drm_gem_list {
+	/* newest first, not yet seen by a scan */
+	struct llist_head queue;
+	/* the same, oldest first; protected by the mutex */
+	struct list_head list;
+	unsigned long nr;
 };
 
 struct drm_gem_counts {
@@ -42,7 +65,7 @@ enum drm_gem_batch_phase {
  */
 struct drm_gem_revoke_batch {
 	struct drm_gem_shrinker *shrinker;
-	enum drm_gem_revoke_action action;
+	enum drm_gem_list_id from;
 
 	/* Each one holds a reference. A slot is NULL once that was dropped. */
 	struct drm_gem_object *objs[DRM_GEM_REVOKE_BATCH];
@@ -58,6 +81,23 @@ struct drm_gem_revoke_batch {
 	struct delayed_work finish;
 };
 
+struct drm_gem_scan {
+	enum drm_gem_list_id from;
+	unsigned long nr_to_scan;
+	unsigned long timeout;	/* jiffies: of each wait, or of all for OOM */
+	bool oom;
+	bool io;		/* swap may be written to */
+
+	unsigned long looked_at; /* objects */
+	unsigned long scanned;	/* pages looked at */
+	unsigned long freed;	/* pages */
+	unsigned long budget;	/* objects still to look at */
+	bool first;
+	bool stop;		/* the driver is out of reserves */
+	unsigned int revoked;
+	unsigned int waits;
+};
+
 /* One shrinker per device that opted in. */
 struct drm_gem_shrinker {
 	struct drm_device *dev;
@@ -65,15 +105,13 @@ struct drm_gem_shrinker {
 
 	struct drm_gem_counts __percpu *counts;
 
-	/* BOs given up, newest first, not yet seen by a scan */
-	struct llist_head queue;
-	/* protects list, nr_listed; a leaf: nothing is locked or allocated */
+	struct drm_gem_list lists[DRM_GEM_LISTS];
+	/* protects the lists; a leaf: nothing is locked or allocated */
 	struct mutex lock;
-	/* the same, oldest first */
-	struct list_head list;
-	unsigned long nr_listed;
 
 	struct shrinker *purge;
+	struct shrinker *evict;
+	unsigned long fruitless; /* BOs given up, looked at in a row for nothing */
 	struct notifier_block oom;
 
 	struct workqueue_struct *wq;
@@ -87,17 +125,29 @@ struct drm_gem_shrinker {
 
 	atomic_long_t purged_bos;
 	atomic_long_t purged_pages;
+	atomic_long_t host_purged_pages;
+	atomic_long_t evicted_bos;
+	atomic_long_t evicted_pages;
+	atomic_long_t swapped_in_bos;
+	atomic_long_t swapped_in_pages;
 	atomic_long_t scans;
 	atomic_long_t waits;
 	atomic_long_t refused[DRM_GEM_REFUSALS];
 };
 
+static inline enum drm_gem_madv drm_gem_state_madv(u32 state)
+{
+	return state & DRM_GEM_RECLAIM_MADV;
+}
+
 /* drm_gem_reclaim.c */
 u32 drm_gem_state_read(const struct drm_gem_object *obj);
 bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new);
 void drm_gem_state_change(struct drm_gem_object *obj, u32 clear, u32 set);
-bool drm_gem_state_is_candidate(u32 state);
-enum drm_gem_class drm_gem_state_class(u32 state);
+bool drm_gem_state_excluded(u32 state);
+bool drm_gem_state_is_candidate(u32 state, enum drm_gem_list_id from);
+
+/* drm_gem_reclaim_export.c */
 bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj);
 
 /* drm_gem_shrinker.c */
@@ -116,15 +166,19 @@ unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
 struct drm_gem_revoke_batch *
 drm_gem_batch_get(struct drm_gem_shrinker *shrinker);
 void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
-void drm_gem_batch_put(struct drm_gem_revoke_batch *batch);
+void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch);
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
 			unsigned long timeout);
-unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch);
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io);
 int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker);
 void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker);
 
 /* drm_gem_shrinker_scan.c */
-int drm_gem_shrinker_scan_init(struct drm_gem_shrinker *shrinker);
+void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan);
+
+/* drm_gem_shrinker_mm.c */
+bool drm_gem_shrinker_has_swap(void);
+int drm_gem_shrinker_mm_init(struct drm_gem_shrinker *shrinker);
 
 /* drm_gem_shrinker_debugfs.c */
 void drm_gem_shrinker_debugfs_init(struct drm_gem_shrinker *shrinker);

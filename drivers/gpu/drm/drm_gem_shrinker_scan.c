@@ -4,13 +4,8 @@
  */
 
 #include <linux/dma-resv.h>
-#include <linux/export.h>
 #include <linux/jiffies.h>
-#include <linux/oom.h>
-#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
-#include <linux/shrinker.h>
-#include <linux/swap.h>
 
 #include <drm/drm_device.h>
 #include <drm/drm_print.h>
@@ -34,22 +29,15 @@
  *	         free the pages; unlock
  *
  * Busy objects are passed over: they become idle by themselves. So is an
- * object that a job used since it was given up, once.
+ * object that a job used since it was given up, or since a scan looked, once.
+ *
+ * There are two shrinkers. The one that purges is asked for as much as the mm
+ * can ask for, since what was given up costs nothing to bring back. The one that
+ * evicts has nothing to offer while the other has, or when there is no swap
+ * space; where filesystems may not be entered it does nothing. The pages are
+ * then dirty and inactive ones of shmem. It writes them out if I/O is allowed;
+ * else, or when the device took too long, vmscan does so in its own time.
  */
-
-struct drm_gem_scan {
-	unsigned long nr_to_scan;
-	unsigned long timeout;	/* jiffies: of each wait, or of all for OOM */
-	bool oom;
-
-	unsigned long scanned;	/* pages looked at */
-	unsigned long freed;	/* pages */
-	unsigned long budget;	/* objects still to look at */
-	bool first;
-	bool stop;		/* the driver is out of reserves */
-	unsigned int revoked;
-	unsigned int waits;
-};
 
 /* Returns the reason for which the object stays, or -1 when it was revoked. */
 static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
@@ -65,7 +53,8 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 
 	if (!dma_resv_test_signaled(obj->resv, DMA_RESV_USAGE_BOOKKEEP)) {
 		why = DRM_GEM_REFUSED_BUSY;
-	} else if (READ_ONCE(obj->reclaim.last_used) && !scan->oom) {
+	} else if (READ_ONCE(obj->reclaim.last_used) && !scan->oom &&
+		   scan->from != DRM_GEM_LIST_HOST) {
 		WRITE_ONCE(obj->reclaim.last_used, 0);
 		why = DRM_GEM_REFUSED_USED;
 	} else if (drm_gem_state_read(obj) & DRM_GEM_RECLAIM_EXPORTED &&
@@ -120,8 +109,10 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 		mutex_unlock(&shrinker->lock);
 	}
 
+	/* The device may take long, and those it was not asked for may be freed. */
+	drm_gem_batch_drop(batch);
 	if (!batch->revoked) {
-		drm_gem_batch_put(batch);
+		drm_gem_batch_free(batch);
 		return;
 	}
 
@@ -139,11 +130,21 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 			scan->timeout -= min(scan->timeout, jiffies - begin);
 	}
 
-	scan->freed += drm_gem_batch_finish(batch);
+	scan->freed += drm_gem_batch_finish(batch, scan->io);
 }
 
-static void drm_gem_scan(struct drm_gem_shrinker *shrinker,
-			 struct drm_gem_scan *scan)
+/* vmscan asks for a page at a time: no scan of its own looks at more than a batch. */
+static void drm_gem_note_fruitless(struct drm_gem_shrinker *shrinker,
+				   const struct drm_gem_scan *scan)
+{
+	unsigned long fruitless = READ_ONCE(shrinker->fruitless) + scan->looked_at;
+	unsigned long nr = READ_ONCE(shrinker->lists[scan->from].nr);
+
+	WRITE_ONCE(shrinker->fruitless, scan->freed ? 0 : min(fruitless, nr));
+}
+
+/* One pass over a list, and so on until enough was looked at. */
+void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 {
 	unsigned int noreclaim = memalloc_noreclaim_save();
 
@@ -158,7 +159,7 @@ static void drm_gem_scan(struct drm_gem_shrinker *shrinker,
 		if (!batch)
 			break;
 
-		batch->action = DRM_GEM_REVOKE_PURGE;
+		batch->from = scan->from;
 		if (drm_gem_lock_list(shrinker, scan->oom)) {
 			drm_gem_shrinker_pick(shrinker, batch, &scan->budget,
 					      &scan->first);
@@ -169,183 +170,24 @@ static void drm_gem_scan(struct drm_gem_shrinker *shrinker,
 			break;
 		}
 
+		scan->looked_at += batch->nr;
 		drm_gem_batch_run(batch, scan);
 		if (scan->oom && scan->freed)
 			break;
 	} while (scan->scanned < scan->nr_to_scan && !scan->stop);
 
+	if (scan->from == DRM_GEM_LIST_GIVEN_UP && !scan->stop)
+		drm_gem_note_fruitless(shrinker, scan);
+
 	/* Only for those who make use of it. */
-	if (scan->oom || current->reclaim_state)
+	if (scan->from == DRM_GEM_LIST_GIVEN_UP &&
+	    (scan->oom || current->reclaim_state))
 		scan->freed += atomic_long_xchg(&shrinker->freed_late, 0);
 
 	atomic_long_inc(&shrinker->scans);
 	atomic_long_add(scan->waits, &shrinker->waits);
-	trace_drm_gem_scan(shrinker->dev, scan->nr_to_scan, scan->scanned,
-			   scan->freed, scan->revoked, scan->waits, scan->oom);
+	trace_drm_gem_scan(shrinker->dev, scan->from, scan->nr_to_scan,
+			   scan->scanned, scan->freed, scan->revoked, scan->waits,
+			   scan->oom);
 	memalloc_noreclaim_restore(noreclaim);
-}
-
-static unsigned long drm_gem_purge_count(struct shrinker *shrink,
-					 struct shrink_control *sc)
-{
-	struct drm_gem_shrinker *shrinker = shrink->private_data;
-
-	/* What the finisher freed has to be fetched, too. */
-	return drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) +
-	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED) +
-	       atomic_long_read(&shrinker->freed_late) ?: SHRINK_EMPTY;
-}
-
-static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
-					struct shrink_control *sc)
-{
-	struct drm_gem_scan scan = {
-		.nr_to_scan = sc->nr_to_scan,
-		.timeout = msecs_to_jiffies(DRM_GEM_REVOKE_DEADLINE_MS),
-	};
-
-	drm_gem_scan(shrink->private_data, &scan);
-
-	/* vmscan ignores what is returned when it looks for progress. */
-	mm_account_reclaimed_pages(scan.freed);
-
-	if (!scan.scanned && !scan.freed)
-		return SHRINK_STOP;
-
-	sc->nr_scanned = max(scan.scanned, sc->nr_to_scan);
-
-	return scan.freed;
-}
-
-/**
- * drm_gem_shrinker_purge - purge as if memory were short
- * @dev: DRM device that called drm_gem_shrinker_register()
- * @nr_pages: how many pages to look at; whole batches are
- *
- * For debugfs and tests: the shrinker's own path.
- *
- * Context: process context, may sleep; no resv held.
- *
- * Returns: the number of pages freed.
- */
-unsigned long drm_gem_shrinker_purge(struct drm_device *dev,
-				     unsigned long nr_pages)
-{
-	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
-	struct shrink_control sc = {
-		.gfp_mask = GFP_KERNEL,
-		.nr_to_scan = nr_pages,
-	};
-	struct shrinker *purge;
-	unsigned long freed;
-
-	/* As vmscan does, so that drm_gem_shrinker_unregister() waits. */
-	rcu_read_lock();
-	purge = shrinker ? READ_ONCE(shrinker->purge) : NULL;
-	if (purge && !shrinker_try_get(purge))
-		purge = NULL;
-	rcu_read_unlock();
-	if (!purge)
-		return 0;
-
-	fs_reclaim_acquire(GFP_KERNEL);
-	freed = purge->scan_objects(purge, &sc);
-	fs_reclaim_release(GFP_KERNEL);
-	shrinker_put(purge);
-
-	return freed == SHRINK_STOP ? 0 : freed;
-}
-EXPORT_SYMBOL(drm_gem_shrinker_purge);
-
-/**
- * drm_gem_shrinker_oom - free what is idle before a victim is chosen
- * @dev: DRM device that called drm_gem_shrinker_register()
- *
- * The body of the OOM notifier. Waits no longer than %DRM_GEM_OOM_DEADLINE_MS,
- * also when the device owes answers.
- *
- * Context: process context, may sleep.
- *
- * Returns: the number of pages freed, by this call, the finisher or other scans.
- */
-unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
-{
-	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
-	unsigned long before = atomic_long_read(&shrinker->purged_pages);
-	struct drm_gem_scan scan = {
-		.nr_to_scan = ULONG_MAX,
-		.timeout = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS),
-		.oom = true,
-	};
-
-	/* Memory under way comes sooner than memory yet to be asked for. */
-	if (READ_ONCE(shrinker->busy))
-		scan.timeout = wait_event_timeout(shrinker->wait,
-						  atomic_long_read(&shrinker->freed_late) ||
-						  !READ_ONCE(shrinker->busy),
-						  scan.timeout);
-
-	drm_gem_scan(shrinker, &scan);
-
-	/* What other scans freed in the meantime is as good. */
-	return max_t(unsigned long, scan.freed,
-		     atomic_long_read(&shrinker->purged_pages) - before);
-}
-EXPORT_SYMBOL(drm_gem_shrinker_oom);
-
-static int drm_gem_oom_notify(struct notifier_block *nb, unsigned long unused,
-			      void *data)
-{
-	struct drm_gem_shrinker *shrinker =
-		container_of(nb, struct drm_gem_shrinker, oom);
-	unsigned long *freed = data;
-
-	*freed += drm_gem_shrinker_oom(shrinker->dev);
-
-	return NOTIFY_OK;
-}
-
-/**
- * drm_gem_shrinker_unregister - stop reclaim on a device
- * @dev: DRM device that may have called drm_gem_shrinker_register()
- *
- * Waits for running scans. When it returns &drm_gem_shrinker_ops.revoke is not
- * called any more. The driver then resets the device, gives the answers that
- * are outstanding, and calls drm_gem_shrinker_drain().
- *
- * Context: process context, may sleep; no resv held.
- */
-void drm_gem_shrinker_unregister(struct drm_device *dev)
-{
-	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
-
-	if (!shrinker || !shrinker->purge)
-		return;
-
-	unregister_oom_notifier(&shrinker->oom);
-	shrinker_free(xchg(&shrinker->purge, NULL));
-}
-EXPORT_SYMBOL(drm_gem_shrinker_unregister);
-
-int drm_gem_shrinker_scan_init(struct drm_gem_shrinker *shrinker)
-{
-	const char *name = dev_name(shrinker->dev->dev);
-
-	shrinker->purge = shrinker_alloc(0, "drm-gem-purge:%s", name);
-	if (!shrinker->purge)
-		return -ENOMEM;
-
-	shrinker->purge->count_objects = drm_gem_purge_count;
-	shrinker->purge->scan_objects = drm_gem_purge_scan;
-	shrinker->purge->private_data = shrinker;
-	/* What was given up costs nothing to bring back. */
-	shrinker->purge->seeks = 0;
-	/* The default of 128 pages would leave small caches alone. */
-	shrinker->purge->batch = 1;
-	shrinker_register(shrinker->purge);
-
-	shrinker->oom.notifier_call = drm_gem_oom_notify;
-	register_oom_notifier(&shrinker->oom);
-
-	return 0;
 }

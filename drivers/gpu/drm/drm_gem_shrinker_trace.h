@@ -10,6 +10,8 @@
 #include <drm/drm_device.h>
 #include <drm/drm_gem.h>
 
+#include "drm_gem_shrinker_internal.h"
+
 TRACE_EVENT(drm_gem_madvise,
 	TP_PROTO(const struct drm_gem_object *obj, u32 madv, bool retained),
 	TP_ARGS(obj, madv, retained),
@@ -28,7 +30,7 @@ TRACE_EVENT(drm_gem_madvise,
 		  __entry->retained)
 );
 
-TRACE_EVENT(drm_gem_purge,
+DECLARE_EVENT_CLASS(drm_gem_pages,
 	TP_PROTO(const struct drm_gem_object *obj, unsigned long pages),
 	TP_ARGS(obj, pages),
 	TP_STRUCT__entry(__string(dev, dev_name(obj->dev->dev))
@@ -41,13 +43,39 @@ TRACE_EVENT(drm_gem_purge,
 		  __entry->pages)
 );
 
+DEFINE_EVENT(drm_gem_pages, drm_gem_purge,
+	TP_PROTO(const struct drm_gem_object *obj, unsigned long pages),
+	TP_ARGS(obj, pages)
+);
+
+DEFINE_EVENT(drm_gem_pages, drm_gem_evict,
+	TP_PROTO(const struct drm_gem_object *obj, unsigned long pages),
+	TP_ARGS(obj, pages)
+);
+
+DEFINE_EVENT(drm_gem_pages, drm_gem_swapin,
+	TP_PROTO(const struct drm_gem_object *obj, unsigned long pages),
+	TP_ARGS(obj, pages)
+);
+
+DEFINE_EVENT(drm_gem_pages, drm_gem_replace,
+	TP_PROTO(const struct drm_gem_object *obj, unsigned long pages),
+	TP_ARGS(obj, pages)
+);
+
+TRACE_DEFINE_ENUM(DRM_GEM_LIST_GIVEN_UP);
+TRACE_DEFINE_ENUM(DRM_GEM_LIST_EVICTABLE);
+TRACE_DEFINE_ENUM(DRM_GEM_LIST_HOST);
+
 /* One per pass over the list, whatever asked for it. */
 TRACE_EVENT(drm_gem_scan,
-	TP_PROTO(const struct drm_device *drm, unsigned long nr_to_scan,
-		 unsigned long scanned, unsigned long freed,
-		 unsigned int revoked, unsigned int waits, bool oom),
-	TP_ARGS(drm, nr_to_scan, scanned, freed, revoked, waits, oom),
+	TP_PROTO(const struct drm_device *drm, unsigned int list,
+		 unsigned long nr_to_scan, unsigned long scanned,
+		 unsigned long freed, unsigned int revoked, unsigned int waits,
+		 bool oom),
+	TP_ARGS(drm, list, nr_to_scan, scanned, freed, revoked, waits, oom),
 	TP_STRUCT__entry(__string(dev, dev_name(drm->dev))
+			 __field(unsigned int, list)
 			 __field(unsigned long, nr_to_scan)
 			 __field(unsigned long, scanned)
 			 __field(unsigned long, freed)
@@ -55,15 +83,21 @@ TRACE_EVENT(drm_gem_scan,
 			 __field(unsigned int, waits)
 			 __field(bool, oom)),
 	TP_fast_assign(__assign_str(dev);
+		       __entry->list = list;
 		       __entry->nr_to_scan = nr_to_scan;
 		       __entry->scanned = scanned;
 		       __entry->freed = freed;
 		       __entry->revoked = revoked;
 		       __entry->waits = waits;
 		       __entry->oom = oom;),
-	TP_printk("dev=%s nr_to_scan=%lu scanned=%lu freed=%lu revoked=%u waits=%u oom=%d",
-		  __get_str(dev), __entry->nr_to_scan, __entry->scanned,
-		  __entry->freed, __entry->revoked, __entry->waits,
+	TP_printk("dev=%s list=%s nr_to_scan=%lu scanned=%lu freed=%lu revoked=%u waits=%u oom=%d",
+		  __get_str(dev),
+		  __print_symbolic(__entry->list,
+				   { DRM_GEM_LIST_GIVEN_UP, "given-up" },
+				   { DRM_GEM_LIST_EVICTABLE, "evictable" },
+				   { DRM_GEM_LIST_HOST, "host" }),
+		  __entry->nr_to_scan,
+		  __entry->scanned, __entry->freed, __entry->revoked, __entry->waits,
 		  __entry->oom)
 );
 

@@ -138,6 +138,26 @@ static void drm_gem_shrinker_test_free_while_revoking(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&mock->purges), 3);
 }
 
+/* What was in the same batch, and the device was not asked for, need not wait. */
+static void drm_gem_shrinker_test_free_when_passed_over(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[3];
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	mock_create_many(test, bos, 3, 2);
+	drm_gem_mark_used(&bos[0]->base);
+	drm_gem_mark_used(&bos[2]->base);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).late, 1);
+	mock_put_many(bos, 3);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->frees), 2);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, 2);
+
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, 1), 1);
+	KUNIT_EXPECT_TRUE(test, mock_wait(mock, atomic_read(&mock->frees) == 3));
+}
+
 /* Also when the answer is an error. */
 static void drm_gem_shrinker_test_free_after_error(struct kunit *test)
 {
@@ -253,6 +273,7 @@ static struct kunit_case drm_gem_shrinker_life_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_free_in_refused_batch),
 	KUNIT_CASE(drm_gem_shrinker_test_slow_free_holds_no_scan),
 	KUNIT_CASE(drm_gem_shrinker_test_free_while_revoking),
+	KUNIT_CASE(drm_gem_shrinker_test_free_when_passed_over),
 	KUNIT_CASE(drm_gem_shrinker_test_free_after_error),
 	KUNIT_CASE(drm_gem_shrinker_test_free_after_purge),
 	KUNIT_CASE(drm_gem_shrinker_test_unregister_while_owed),

@@ -9,11 +9,15 @@
 #include <linux/slab.h>
 #include <linux/swap.h>
 
+#include <kunit/static_stub.h>
+#include <kunit/test-bug.h>
+
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_ioctl.h>
 #include <drm/drm_kunit_helpers.h>
 
+#include "../drm_gem_shrinker_internal.h"
 #include "drm_gem_shrinker_mock.h"
 
 static void mock_gem_free(struct drm_gem_object *obj)
@@ -40,26 +44,6 @@ static void mock_gem_free(struct drm_gem_object *obj)
 	wake_up_all(&mock->wait);
 }
 
-static unsigned long mock_gem_purge(struct drm_gem_object *obj)
-{
-	struct mock_device *mock = to_mock_device(obj->dev);
-	struct mock_object *bo = to_mock_object(obj);
-
-	dma_resv_assert_held(obj->resv);
-	mock_rule(mock, dma_resv_is_locked(obj->resv));
-	mock_rule(mock, dma_resv_test_signaled(obj->resv, DMA_RESV_USAGE_BOOKKEEP));
-	mock_rule(mock, drm_gem_is_purged(obj));
-	mock_rule(mock, bo->revoke_seq);
-	mock_rule(mock, !bo->batch);
-	mock_rule(mock, !bo->purge_seq);
-
-	WRITE_ONCE(bo->purge_seq, atomic_inc_return(&mock->seq));
-	atomic_inc(&mock->purges);
-	wake_up_all(&mock->wait);
-
-	return obj->size >> PAGE_SHIFT;
-}
-
 static int mock_gem_open(struct drm_gem_object *obj, struct drm_file *file)
 {
 	drm_gem_reclaim_open(obj);
@@ -73,6 +57,14 @@ static void mock_gem_close(struct drm_gem_object *obj, struct drm_file *file)
 }
 
 static const struct drm_gem_object_funcs mock_gem_funcs = {
+	.free = mock_gem_free,
+	.open = mock_gem_open,
+	.close = mock_gem_close,
+	.purge = mock_gem_purge,
+	.evict = mock_gem_evict,
+};
+
+static const struct drm_gem_object_funcs mock_gem_no_evict_funcs = {
 	.free = mock_gem_free,
 	.open = mock_gem_open,
 	.close = mock_gem_close,
@@ -100,9 +92,14 @@ static void mock_unreserve(struct mock_device *mock, enum mock_reserve what)
 static void mock_answer_one(struct mock_device *mock, struct mock_object *bo,
 			    struct drm_gem_revoke_batch *batch)
 {
+	int error = mock->error;
+
 	mock_unreserve(mock, MOCK_RESERVE_RING);
 	mock_unreserve(mock, MOCK_RESERVE_BUFFER);
-	drm_gem_revoke_answer(batch, &bo->base, mock->error);
+	/* Whether it has let go or not, it has the pages that a job told it of. */
+	if (error)
+		WRITE_ONCE(bo->attached, true);
+	drm_gem_revoke_answer(batch, &bo->base, error);
 }
 
 static int mock_revoke(struct drm_gem_object *obj,
@@ -110,13 +107,14 @@ static int mock_revoke(struct drm_gem_object *obj,
 {
 	struct mock_device *mock = to_mock_device(obj->dev);
 	struct mock_object *bo = to_mock_object(obj);
+	bool evict = drm_gem_revoke_action(batch) == DRM_GEM_REVOKE_EVICT;
 	int ret;
 
 	dma_resv_assert_held(obj->resv);
 	mock_rule(mock, dma_resv_is_locked(obj->resv));
 	mock_rule(mock, dma_resv_test_signaled(obj->resv, DMA_RESV_USAGE_BOOKKEEP));
 	mock_rule(mock, current->flags & PF_MEMALLOC);
-	mock_rule(mock, drm_gem_revoke_action(batch) == DRM_GEM_REVOKE_PURGE);
+	mock_rule(mock, !evict || obj->funcs->evict);
 
 	bo->offers++;
 	atomic_inc(&mock->offers);
@@ -144,8 +142,10 @@ static int mock_revoke(struct drm_gem_object *obj,
 	}
 
 	/* A command went out, and not twice for the same pages. */
-	mock_rule(mock, drm_gem_is_purged(obj));
+	mock_rule(mock, drm_gem_is_purged(obj) == !evict);
 	mock_rule(mock, !bo->batch && !bo->purge_seq);
+	mock_rule(mock, bo->pages || (bo->swapped && !evict));
+	WRITE_ONCE(bo->attached, false);
 	bo->revoke_seq = atomic_inc_return(&mock->seq);
 	atomic_inc(&mock->revoked);
 
@@ -253,11 +253,20 @@ struct mock_device *mock_device_create(struct kunit *test)
 	return mock;
 }
 
+static bool mock_has_swap(void)
+{
+	struct kunit *test = kunit_get_current_test();
+	struct mock_device *mock = test->priv;
+
+	return !READ_ONCE(mock->no_swap);
+}
+
 int mock_init(struct kunit *test)
 {
 	struct mock_device *mock = mock_device_create(test);
 
 	test->priv = mock;
+	kunit_activate_static_stub(test, drm_gem_shrinker_has_swap, mock_has_swap);
 
 	return drm_gem_shrinker_register(&mock->drm, &mock_shrinker_ops);
 }
@@ -286,12 +295,15 @@ void mock_exit(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.purgeable_pages, 0);
 	KUNIT_EXPECT_EQ(test, stats.exported_pages, 0);
 	KUNIT_EXPECT_EQ(test, stats.evictable_pages, 0);
+	KUNIT_EXPECT_EQ(test, stats.unevictable_pages, 0);
+	KUNIT_EXPECT_EQ(test, stats.host_pages, 0);
+	KUNIT_EXPECT_EQ(test, stats.host_purgeable_pages, 0);
 	KUNIT_EXPECT_EQ(test, stats.late, 0);
 	if (mock->broken)
 		kunit_err(test, "rule not kept: %s\n", mock->broken);
 }
 
-/* An object that the shrinker does not know yet. */
+/* An object that the device has the pages of, and the shrinker does not know yet. */
 struct mock_object *mock_create_bare(struct kunit *test, unsigned int pages)
 {
 	struct mock_device *mock = test->priv;
@@ -299,19 +311,26 @@ struct mock_object *mock_create_bare(struct kunit *test, unsigned int pages)
 
 	bo = kzalloc(sizeof(*bo), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, bo);
-	bo->base.funcs = &mock_gem_funcs;
+	bo->base.funcs = mock->no_evict ? &mock_gem_no_evict_funcs : &mock_gem_funcs;
+	bo->pages = true;
+	bo->attached = true;
 	drm_gem_private_object_init(&mock->drm, &bo->base, pages * PAGE_SIZE);
 
 	return bo;
+}
+
+void mock_add(struct mock_object *bo)
+{
+	dma_resv_lock(bo->base.resv, NULL);
+	drm_gem_reclaim_add(&bo->base);
+	dma_resv_unlock(bo->base.resv);
 }
 
 struct mock_object *mock_create(struct kunit *test, unsigned int pages)
 {
 	struct mock_object *bo = mock_create_bare(test, pages);
 
-	dma_resv_lock(bo->base.resv, NULL);
-	drm_gem_reclaim_add(&bo->base);
-	dma_resv_unlock(bo->base.resv);
+	mock_add(bo);
 
 	return bo;
 }
@@ -372,19 +391,28 @@ static const struct dma_fence_ops mock_fence_ops = {
 
 static DEFINE_SPINLOCK(mock_fence_lock);
 
-/* Makes an object look in use by a job until mock_idle(). */
-struct dma_fence *mock_busy(struct kunit *test, struct mock_object *bo,
-			    enum dma_resv_usage usage)
+struct dma_fence *mock_busy_locked(struct kunit *test, struct mock_object *bo,
+				   enum dma_resv_usage usage)
 {
 	struct dma_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, fence);
 	dma_fence_init(fence, &mock_fence_ops, &mock_fence_lock,
 		       dma_fence_context_alloc(1), 1);
-
-	dma_resv_lock(bo->base.resv, NULL);
 	KUNIT_EXPECT_EQ(test, dma_resv_reserve_fences(bo->base.resv, 1), 0);
 	dma_resv_add_fence(bo->base.resv, fence, usage);
+
+	return fence;
+}
+
+/* Makes an object look in use by a job until mock_idle(). */
+struct dma_fence *mock_busy(struct kunit *test, struct mock_object *bo,
+			    enum dma_resv_usage usage)
+{
+	struct dma_fence *fence;
+
+	dma_resv_lock(bo->base.resv, NULL);
+	fence = mock_busy_locked(test, bo, usage);
 	dma_resv_unlock(bo->base.resv);
 
 	return fence;
@@ -436,4 +464,14 @@ struct drm_gem_shrinker_stats mock_stats(struct mock_device *mock)
 	drm_gem_shrinker_get_stats(&mock->drm, &stats);
 
 	return stats;
+}
+
+/* The same to evict; returns how many pages went, to whosever scan. */
+unsigned long mock_evict(struct mock_device *mock, unsigned long nr_pages)
+{
+	unsigned long before = mock_stats(mock).evicted_pages;
+
+	drm_gem_shrinker_evict(&mock->drm, nr_pages);
+
+	return mock_stats(mock).evicted_pages - before;
 }

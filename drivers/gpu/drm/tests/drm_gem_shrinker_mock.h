@@ -47,7 +47,18 @@ struct mock_object {
 	/* When the device was told, and when the pages went: 1 is first. */
 	unsigned int revoke_seq;
 	unsigned int purge_seq;
+	unsigned int evict_seq;
 	unsigned int offers;	/* calls of revoke */
+
+	/* The memory manager's: changed under resv. */
+	bool pages;		/* there are some, */
+	u32 contents;		/* with this in them; */
+	bool swapped;		/* or it is in swap, */
+	u32 swap;		/* where it is this; */
+	u32 expected;		/* and either has to be what jobs left */
+
+	/* The device has the pages, or is told of them by a command on its way. */
+	bool attached;
 
 	/* The answer owed, by MOCK_ANSWER_SOON or NEVER. */
 	struct drm_gem_revoke_batch *batch;
@@ -70,6 +81,11 @@ struct mock_device {
 	/* Runs in the work of MOCK_ANSWER_SOON, before it answers. */
 	void (*soon_hook)(struct mock_device *mock);
 	bool hold_frees;		/* the last reference may take long to drop */
+	/* What the memory manager and the system do. */
+	bool no_evict;			/* new objects lack the hook */
+	int evict_error;
+	int swapin_error;
+	bool no_swap;			/* no swap space is left */
 
 	/* What happened. */
 	atomic_t seq;
@@ -78,6 +94,7 @@ struct mock_device {
 	atomic_t lost;		/* refused by drm_gem_revoke_commit() */
 	atomic_t flushes;
 	atomic_t purges;
+	atomic_t evictions;
 	atomic_t frees;
 	atomic_t reserved[MOCK_RESERVES];
 	const char *broken;	/* the first rule that was not kept */
@@ -122,9 +139,21 @@ void mock_create_many(struct kunit *test, struct mock_object **bos,
 void mock_put(struct mock_object *bo);
 void mock_put_many(struct mock_object **bos, unsigned int nr);
 
+/* The memory manager's side, in drm_gem_shrinker_mock_memory.c. */
+unsigned long mock_gem_purge(struct drm_gem_object *obj);
+int mock_gem_evict(struct drm_gem_object *obj);
+int mock_job(struct mock_object *bo);
+int mock_job_busy(struct kunit *test, struct mock_object *bo,
+		  struct dma_fence **fence);
+int mock_pin(struct mock_object *bo);
+void mock_unpin(struct mock_object *bo);
+
+void mock_add(struct mock_object *bo);
 void mock_exclude(struct mock_object *bo, u32 why);
 void mock_include(struct mock_object *bo, u32 why);
 
+struct dma_fence *mock_busy_locked(struct kunit *test, struct mock_object *bo,
+				   enum dma_resv_usage usage);
 struct dma_fence *mock_busy(struct kunit *test, struct mock_object *bo,
 			    enum dma_resv_usage usage);
 void mock_idle(struct dma_fence *fence);
@@ -137,6 +166,7 @@ void mock_close(struct file *file);
 struct drm_gem_shrinker_stats mock_stats(struct mock_device *mock);
 
 unsigned long mock_scan(struct mock_device *mock, unsigned long nr_pages);
+unsigned long mock_evict(struct mock_device *mock, unsigned long nr_pages);
 
 /* Advice comes from the file NULL, unless a test says otherwise. Only compared. */
 #define MOCK_OTHER_FILE ((const struct drm_file *)ERR_PTR(-ENXIO))
@@ -166,6 +196,11 @@ static inline unsigned long mock_scan_all(struct mock_device *mock)
 static inline unsigned long mock_scan_batch(struct mock_device *mock)
 {
 	return mock_scan(mock, 1);
+}
+
+static inline unsigned long mock_evict_all(struct mock_device *mock)
+{
+	return mock_evict(mock, ULONG_MAX);
 }
 
 #endif /* __DRM_GEM_SHRINKER_MOCK_H__ */

@@ -149,9 +149,7 @@ static void drm_gem_shrinker_test_shared_resv(struct kunit *test)
 		/* The first one's is used by the first half. */
 		if (i && i < ARRAY_SIZE(bos) / 2)
 			bos[i]->base.resv = bos[0]->base.resv;
-		dma_resv_lock(bos[i]->base.resv, NULL);
-		drm_gem_reclaim_add(&bos[i]->base);
-		dma_resv_unlock(bos[i]->base.resv);
+		mock_add(bos[i]);
 		mock_dontneed(bos[i]);
 	}
 

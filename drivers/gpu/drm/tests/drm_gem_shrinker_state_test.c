@@ -31,9 +31,7 @@ static void drm_gem_shrinker_test_advice_before_pages(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, mock_willneed(bo));
 
 	KUNIT_EXPECT_TRUE(test, mock_dontneed(bo));
-	dma_resv_lock(bo->base.resv, NULL);
-	drm_gem_reclaim_add(&bo->base);
-	dma_resv_unlock(bo->base.resv);
+	mock_add(bo);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_PAGES);
 
@@ -87,22 +85,29 @@ static void drm_gem_shrinker_test_counted_by_state(struct kunit *test)
 {
 	static const struct {
 		u32 excluded;
-		bool dontneed, exported;
+		bool dontneed, exported, no_evict;
 		unsigned int handles;
-		bool purgeable, exported_count, evictable;
+		/* What it has to count as. */
+		bool purgeable, exported_count, evictable, unevictable;
 	} cases[] = {
 		{ .evictable = true },
 		{ .handles = 1, .evictable = true },
-		{ .handles = 2 },
-		{ .exported = true },
+		{ .handles = 2, .evictable = true },
+		{ .exported = true, .evictable = true },
+		{ .no_evict = true, .unevictable = true },
+		{ .no_evict = true, .exported = true, .unevictable = true },
+		{ .no_evict = true, .excluded = DRM_GEM_RECLAIM_PINNED },
 		{ .excluded = DRM_GEM_RECLAIM_PINNED },
 		{ .excluded = DRM_GEM_RECLAIM_NEVER },
-		{ .excluded = DRM_GEM_RECLAIM_NOEVICT },
+		{ .excluded = DRM_GEM_RECLAIM_NOEVICT, .unevictable = true },
 		{ .dontneed = true, .purgeable = true },
 		{ .dontneed = true, .handles = 1, .purgeable = true },
-		{ .dontneed = true, .handles = 2 },
+		/* To evict what is shared does not lose it. */
+		{ .dontneed = true, .handles = 2, .evictable = true },
+		{ .dontneed = true, .handles = 2, .no_evict = true, .unevictable = true },
 		{ .dontneed = true, .exported = true, .exported_count = true },
-		{ .dontneed = true, .exported = true, .handles = 2 },
+		{ .dontneed = true, .exported = true, .handles = 2, .evictable = true },
+		{ .dontneed = true, .no_evict = true, .purgeable = true },
 		{ .dontneed = true, .excluded = DRM_GEM_RECLAIM_PINNED },
 		{ .dontneed = true, .excluded = DRM_GEM_RECLAIM_NEVER },
 		{ .dontneed = true, .excluded = DRM_GEM_RECLAIM_NOEVICT, .purgeable = true },
@@ -114,8 +119,11 @@ static void drm_gem_shrinker_test_counted_by_state(struct kunit *test)
 	unsigned int i, j;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct mock_object *bo = mock_create(test, TEST_PAGES);
+		struct mock_object *bo;
+		bool evictable;
 
+		mock->no_evict = cases[i].no_evict;
+		bo = mock_create(test, TEST_PAGES);
 		for (j = 0; j < cases[i].handles; j++)
 			drm_gem_reclaim_open(&bo->base);
 		if (cases[i].dontneed)
@@ -133,10 +141,15 @@ static void drm_gem_shrinker_test_counted_by_state(struct kunit *test)
 				    cases[i].exported_count * TEST_PAGES, "case %u", i);
 		KUNIT_EXPECT_EQ_MSG(test, stats.evictable_pages,
 				    cases[i].evictable * TEST_PAGES, "case %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, stats.unevictable_pages,
+				    cases[i].unevictable * TEST_PAGES, "case %u", i);
 
 		/* And the counts are what scans go by. */
 		KUNIT_EXPECT_EQ_MSG(test, mock_scan_all(mock),
 				    cases[i].purgeable * TEST_PAGES, "case %u", i);
+		evictable = cases[i].evictable && !cases[i].exported;
+		KUNIT_EXPECT_EQ_MSG(test, mock_evict_all(mock),
+				    evictable * TEST_PAGES, "case %u", i);
 		for (j = 0; j < cases[i].handles; j++)
 			drm_gem_reclaim_close(&bo->base, MOCK_OTHER_FILE);
 		mock_put(bo);

@@ -15,8 +15,7 @@
  * all answers of a batch are in.
  *
  * The resource id is not reused before the BO is freed, and until then tells
- * the host's mistakes from ours. BOs that blob resources stand for are not
- * known to the shrinker.
+ * the host's mistakes from ours.
  */
 
 static int virtio_gpu_revoke(struct drm_gem_object *obj,

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copyright 2026 The GEM shrinker project
+ */
+
+#include "virtgpu_drv.h"
+
+/* Only of these can the host be asked for another one. */
+static bool virtio_gpu_object_is_replaceable(struct virtio_gpu_object *bo)
+{
+	return virtio_gpu_is_shmem(bo) && !bo->blob_mem &&
+	       !(bo->classic.bind & VIRTIO_GPU_BIND_CUSTOM);
+}
+
+static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
+				   struct virtio_gpu_object *bo)
+{
+	struct virtio_gpu_object_params params = { .classic = bo->classic };
+
+	/* If the rest failed the last time. */
+	if (bo->host_state == VIRTIO_GPU_HOST_LIVE)
+		return 0;
+
+	return vgdev->has_virgl_3d && !bo->dumb ?
+	       virtio_gpu_cmd_resource_create_3d(vgdev, bo, &params) :
+	       virtio_gpu_cmd_create_resource(vgdev, bo, &params);
+}
+
+/* New pages, a new resource, and the one attached to the other. resv held. */
+static int virtio_gpu_object_refill(struct virtio_gpu_object *bo)
+{
+	struct drm_gem_object *obj = &bo->base.base;
+	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
+	struct virtio_gpu_mem_entry *ents;
+	struct virtio_gpu_fence *fence;
+	struct sg_table *pages;
+	unsigned int nents;
+	int ret;
+
+	ret = dma_resv_reserve_fences(obj->resv, 1);
+	if (ret)
+		return ret;
+
+	fence = virtio_gpu_fence_alloc(vgdev, vgdev->fence_drv.context, 0);
+	if (!fence)
+		return -ENOMEM;
+
+	pages = drm_gem_shmem_replace_locked(&bo->base);
+	if (IS_ERR(pages)) {
+		ret = PTR_ERR(pages);
+		goto out_put_fence;
+	}
+
+	ret = virtio_gpu_object_mem_entries(vgdev, pages, &ents, &nents);
+	if (ret)
+		goto err_purge;
+
+	ret = virtio_gpu_create_again(vgdev, bo);
+	if (ret) {
+		kvfree(ents);
+		goto err_purge;
+	}
+
+	ret = virtio_gpu_object_attach(vgdev, bo, NULL, ents, nents, fence);
+	if (ret)
+		goto err_purge;
+
+	dma_resv_add_fence(obj->resv, &fence->f, DMA_RESV_USAGE_WRITE);
+	WRITE_ONCE(bo->detached, false);
+	drm_gem_reclaim_replaced(obj);
+
+out_put_fence:
+	dma_fence_put(&fence->f);
+	return ret;
+
+err_purge:
+	drm_gem_shmem_purge_pages_locked(&bo->base);
+	goto out_put_fence;
+}
+
+/*
+ * WILLNEED_REPLACE. @ctx_id is the caller's context, from which the resource was
+ * detached when the BO was purged; 0 without virgl.
+ *
+ * Returns 1 when the contents were retained, 0 when they were replaced, -EINVAL
+ * for BOs with which that cannot be done, -EBUSY when it cannot be done now,
+ * -ERESTARTSYS, -ENOMEM, or why a command could not be queued. On error nothing
+ * has changed.
+ */
+int virtio_gpu_object_replace(struct virtio_gpu_object *bo, uint32_t ctx_id)
+{
+	struct drm_gem_object *obj = &bo->base.base;
+	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
+	struct virtio_gpu_object_array *objs;
+	int ret;
+
+	if (!virtio_gpu_object_is_replaceable(bo)) {
+		drm_dbg_driver(obj->dev, "this kind of BO is not replaced\n");
+		return -EINVAL;
+	}
+
+	objs = virtio_gpu_array_alloc(1);
+	if (!objs)
+		return -ENOMEM;
+	virtio_gpu_array_add_obj(objs, obj);
+
+	for (;;) {
+		ret = dma_resv_lock_interruptible(obj->resv, NULL);
+		if (ret)
+			goto out_free;
+		ret = drm_gem_reclaim_replace(obj);
+		if (ret != -EAGAIN)
+			break;
+		dma_resv_unlock(obj->resv);
+
+		ret = drm_gem_reclaim_wait_finished(obj);
+		if (ret)
+			goto out_free;
+	}
+
+	if (!ret) {
+		ret = virtio_gpu_object_refill(bo);
+		if (!ret && ctx_id) {
+			virtio_gpu_cmd_context_attach_resource(vgdev, ctx_id,
+							       objs);
+			objs = NULL;
+		}
+	}
+	dma_resv_unlock(obj->resv);
+	virtio_gpu_notify(vgdev);
+
+out_free:
+	virtio_gpu_array_put_free(objs);
+	return ret;
+}
