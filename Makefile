@@ -7,9 +7,9 @@ cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 .PHONY: help run test kunit igt test-guest series-check export deps clean-cache
 
 help:
-	@echo 'make run           the main job: one scene under memory pressure, in a guest with the'
-	@echo '                   unpatched and in one with the patched kernel; table and plot'
-	@echo 'make test          all tests: series-check, kunit and test-guest'
+	@echo 'make run           the main job: three scenes under memory pressure, without and with swap, in'
+	@echo '                   guests with the unpatched and the patched kernel; tables and plots'
+	@echo 'make test          all tests: series-check, kunit, test-guest, and guests with IOMMUs and balloon'
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'

@@ -2,13 +2,14 @@
 /*
  * Prints the state of the scene to stdout, several times a second:
  *
- *   SAMPLE ms free_kib bo_kib purgeable_kib hog_kib
+ *   SAMPLE ms free_kib bo_kib purgeable_kib hog_kib swap_kib evicted_kib
  *
  * BO figures come from the driver's gem_shrinker file; a kernel without one never takes a
  * BO back, so there they are what the client created, for as long as it lives.
  *
- * At SIGTERM it adds what the hog came to, whether it was killed or not:
+ * At SIGTERM it adds what client and hog came to, whether they were killed or not:
  *
+ *   BOS created idle
  *   HOG reached_mib goal_mib slowest_step_us
  *
  * usage: sampler STATE-FILE PERIOD-MS GEM-SHRINKER-FILE
@@ -93,6 +94,9 @@ int main(int argc, char **argv)
 	while (!done) {
 		long resident = value(argv[3], "resident_pages");
 		long purgeable = value(argv[3], "purgeable_pages");
+		long evicted = value(argv[3], "evicted_pages");
+		long swap_total = value("/proc/meminfo", "SwapTotal");
+		long swap_free = value("/proc/meminfo", "SwapFree");
 		int client = alive(scene->client_pid);
 
 		if (resident >= 0 && purgeable >= 0) {
@@ -102,11 +106,13 @@ int main(int argc, char **argv)
 			resident = client ? (long)scene->created * scene->bo_kib : 0;
 			purgeable = client ? (long)scene->idle * scene->bo_kib : 0;
 		}
-		printf("SAMPLE %llu %ld %ld %ld %lu\n",
+		printf("SAMPLE %llu %ld %ld %ld %lu %ld %ld\n",
 		       (unsigned long long)now_us() / 1000, value("/proc/meminfo", "MemFree"),
-		       resident, purgeable, scene->hog_pid ? rss_kib(scene->hog_pid) : 0);
+		       resident, purgeable, scene->hog_pid ? rss_kib(scene->hog_pid) : 0,
+		       swap_total - swap_free, evicted > 0 ? evicted * 4 : 0);
 		nanosleep(&period, NULL);
 	}
+	printf("BOS %u %u\n", scene->created, scene->idle);
 	printf("HOG %u %u %u\n", scene->hog_mib, scene->hog_goal_mib, scene->hog_stall_us);
 	return 0;
 }
