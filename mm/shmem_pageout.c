@@ -8,8 +8,12 @@
 #include <linux/pagevec.h>
 #include <linux/sched.h>
 #include <linux/shmem_fs.h>
+#include <linux/swap.h>
 
 #include "internal.h"
+
+/* pages isolated at a time: 1 MiB with pages of 4 KiB */
+#define SHMEM_PAGEOUT_BATCH	256
 
 /**
  * shmem_pageout - write out the pages of a shmem file and free them
@@ -28,10 +32,14 @@
  */
 unsigned long shmem_pageout(struct address_space *mapping)
 {
+	unsigned long freed = 0, nr_isolated = 0;
 	struct folio_batch fbatch;
 	LIST_HEAD(folios);
 	pgoff_t index = 0;
 	unsigned int i;
+
+	/* Those on the way to the LRU lists could not be isolated. */
+	lru_add_drain();
 
 	folio_batch_init(&fbatch);
 	while (filemap_get_folios(mapping, &index, ULONG_MAX, &fbatch)) {
@@ -42,13 +50,22 @@ unsigned long shmem_pageout(struct address_space *mapping)
 				continue;
 
 			folio_clear_referenced(folio);
-			if (folio_isolate_lru(folio))
-				list_add(&folio->lru, &folios);
+			if (!folio_isolate_lru(folio))
+				continue;
+
+			list_add(&folio->lru, &folios);
+			nr_isolated += folio_nr_pages(folio);
 		}
 		folio_batch_release(&fbatch);
+
+		/* Others who look for memory do not see what is isolated. */
+		if (nr_isolated >= SHMEM_PAGEOUT_BATCH) {
+			freed += reclaim_pages(&folios);
+			nr_isolated = 0;
+		}
 		cond_resched();
 	}
 
-	return reclaim_pages(&folios);
+	return freed + reclaim_pages(&folios);
 }
 EXPORT_SYMBOL_GPL(shmem_pageout);

@@ -16,7 +16,7 @@
 
 #include <kunit/test.h>
 
-#define PAGEOUT_PAGES	40	/* more than a folio_batch holds */
+#define PAGEOUT_PAGES	600	/* more than are isolated at a time, twice */
 
 struct pageout_file {
 	struct file *file;
@@ -42,7 +42,7 @@ static void pageout_fill(struct kunit *test, bool dirty)
 		struct page *page = pageout_get(test, i);
 
 		if (dirty) {
-			memset_page(page, 0, i + 1, PAGE_SIZE);
+			memset_page(page, 0, (u8)(i + 1), PAGE_SIZE);
 			set_page_dirty(page);
 		}
 		put_page(page);
@@ -84,6 +84,19 @@ static void shmem_pageout_test_clean_goes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, shmem_pageout(f->mapping), 0);
 }
 
+/* What this CPU just brought in is not on the LRU lists yet. */
+static void shmem_pageout_test_new_goes(struct kunit *test)
+{
+	struct pageout_file *f = test->priv;
+	unsigned int i;
+
+	migrate_disable();
+	for (i = 0; i < 3; i++)
+		put_page(pageout_get(test, i));
+	KUNIT_EXPECT_EQ(test, shmem_pageout(f->mapping), 3);
+	migrate_enable();
+}
+
 /* Nothing is lost, and nothing is left off the LRU. */
 static void shmem_pageout_test_dirty_stays(struct kunit *test)
 {
@@ -100,8 +113,8 @@ static void shmem_pageout_test_dirty_stays(struct kunit *test)
 		struct page *page = pageout_get(test, i);
 		u8 *p = kmap_local_page(page);
 
-		KUNIT_EXPECT_EQ(test, p[0], i + 1);
-		KUNIT_EXPECT_NULL(test, memchr_inv(p, i + 1, PAGE_SIZE));
+		KUNIT_EXPECT_EQ(test, p[0], (u8)(i + 1));
+		KUNIT_EXPECT_NULL(test, memchr_inv(p, (u8)(i + 1), PAGE_SIZE));
 		kunmap_local(p);
 		KUNIT_EXPECT_TRUE(test, folio_test_lru(page_folio(page)));
 		KUNIT_EXPECT_FALSE(test, folio_test_locked(page_folio(page)));
@@ -142,6 +155,7 @@ static void shmem_pageout_test_unevictable_stays(struct kunit *test)
 
 static struct kunit_case shmem_pageout_test_cases[] = {
 	KUNIT_CASE(shmem_pageout_test_clean_goes),
+	KUNIT_CASE(shmem_pageout_test_new_goes),
 	KUNIT_CASE(shmem_pageout_test_dirty_stays),
 	KUNIT_CASE(shmem_pageout_test_used_stays),
 	KUNIT_CASE(shmem_pageout_test_unevictable_stays),

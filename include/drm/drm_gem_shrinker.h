@@ -147,7 +147,7 @@ struct drm_gem_shrinker_ops {
  * @DRM_GEM_REFUSED_BUSY: the device still works with it
  * @DRM_GEM_REFUSED_USED: it was used since it was given up; second chance
  * @DRM_GEM_REFUSED_EXPORTED: its dma-buf has users
- * @DRM_GEM_REFUSED_DRIVER: the driver's revoke could not
+ * @DRM_GEM_REFUSED_DRIVER: the driver's revoke, or the evict hook, could not
  * @DRM_GEM_REFUSED_DEVICE: the device answered with an error and keeps it
  * @DRM_GEM_REFUSED_WANTED: it was used again before it could be evicted
  * @DRM_GEM_REFUSALS: their number

@@ -121,8 +121,8 @@
  *	while evicted BOs are written to it.
  *
  * SUBTEST: evict-custom-refused
- * Description: BOs of which the host keeps a copy in its memory are counted as unevictable
- *	and purged, but not evicted.
+ * Description: BOs of which the host keeps a copy in its memory, and those of more than
+ *	64 MiB, are counted as unevictable and purged, but not evicted.
  *
  * SUBTEST: replace
  * Description: A purged BO is replaced by one with the same handle, resource id, size and
@@ -152,7 +152,7 @@
  *
  * SUBTEST: blob-host3d
  * Description: Blobs with memory of the host are counted apart and kept, given up or not,
- *	until it is asked that those given up go.
+ *	until it is asked that those given up go, and what is mapped of the host even then.
  *
  * SUBTEST: fdinfo
  * Description: The file's fdinfo tells how much of its BOs is in memory, shared, given up

@@ -76,6 +76,21 @@ void test_evict_swap_full(int fd)
 	vg_swap_off();
 }
 
+/* Scattered after swap its pages may be more than the host takes in one command. */
+static void evict_large(int fd)
+{
+	uint64_t unevictable = vg_counter("unevictable_pages");
+	struct vg_bo bo;
+
+	vg_bo_create(&bo, fd, 64 * VG_MIB);
+	igt_assert_eq(vg_counter("unevictable_pages"), unevictable);
+	vg_bo_close(&bo);
+
+	vg_bo_create(&bo, fd, 65 * VG_MIB);
+	igt_assert_eq(vg_counter("unevictable_pages") - unevictable, vg_bo_pages(&bo));
+	vg_bo_close(&bo);
+}
+
 /* Of these the host keeps a copy, which it would write over what the CPU wrote. */
 void test_evict_custom(int fd)
 {
@@ -104,4 +119,6 @@ void test_evict_custom(int fd)
 	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 0);
 	vg_bo_close(&bo);
 	vg_swap_off();
+
+	evict_large(fd);
 }

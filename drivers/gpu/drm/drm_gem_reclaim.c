@@ -95,9 +95,12 @@ static enum drm_gem_class drm_gem_state_class(u32 state)
 {
 	bool exported = state & DRM_GEM_RECLAIM_EXPORTED;
 
-	if (!(state & DRM_GEM_RECLAIM_RESIDENT) ||
-	    state & DRM_GEM_RECLAIM_REVOKING || drm_gem_state_excluded(state))
+	if (state & DRM_GEM_RECLAIM_REVOKING || drm_gem_state_excluded(state))
 		return drm_gem_state_total(state);
+
+	if (!(state & DRM_GEM_RECLAIM_RESIDENT))
+		return drm_gem_state_is_candidate(state, DRM_GEM_LIST_GIVEN_UP) ?
+		       DRM_GEM_CLASS_PURGEABLE_EVICTED : drm_gem_state_total(state);
 
 	if (drm_gem_state_given_up(state)) {
 		if (state & DRM_GEM_RECLAIM_HOST)
@@ -159,7 +162,7 @@ bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
 	if (!atomic_try_cmpxchg(&obj->reclaim.state, (int *)old, new))
 		return false;
 
-	if ((*old | new) & DRM_GEM_RECLAIM_RESIDENT)
+	if ((*old | new) & (DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_EVICTED))
 		drm_gem_state_account(shrinker, pages, *old, new);
 
 	if (new & ~*old & DRM_GEM_RECLAIM_QUEUED)

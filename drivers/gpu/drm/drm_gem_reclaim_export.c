@@ -63,6 +63,7 @@ void drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs)
 bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
 {
 	struct drm_device *dev = obj->dev;
+	long count;
 	bool used;
 
 	dma_resv_assert_held(obj->resv);
@@ -73,9 +74,16 @@ bool drm_gem_reclaim_is_exported(struct drm_gem_object *obj)
 
 	drm_gem_state_change(obj, DRM_GEM_RECLAIM_EXPORTED, 0);
 	/* Without a handle GEM keeps no pointer, but the dma-buf may live on. */
-	used = !obj->dma_buf ||
-	       file_count(obj->dma_buf->file) >
-	       1 + atomic_read(&obj->reclaim.dma_buf_cached);
+	used = !obj->dma_buf;
+	if (!used) {
+		count = file_count(obj->dma_buf->file);
+		/*
+		 * In this order: a cache counts a handle off before it drops
+		 * the reference, which is taken for that of a user at worst.
+		 */
+		smp_rmb();
+		used = count > 1 + atomic_read(&obj->reclaim.dma_buf_cached);
+	}
 	if (used)
 		drm_gem_state_change(obj, 0, DRM_GEM_RECLAIM_EXPORTED);
 

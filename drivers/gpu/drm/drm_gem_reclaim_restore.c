@@ -46,7 +46,8 @@ EXPORT_SYMBOL(drm_gem_reclaim_want);
  * drm_gem_reclaim_swapped_in - note that an evicted object has pages again
  * @obj: GEM object
  *
- * For the memory manager. Does nothing when the object was not evicted.
+ * For the memory manager. Does nothing when the object was not evicted. Scans
+ * pass it over once, like one that a job used.
  *
  * Context: holds the resv of @obj.
  */
@@ -62,6 +63,7 @@ void drm_gem_reclaim_swapped_in(struct drm_gem_object *obj)
 
 	drm_gem_state_change(obj, DRM_GEM_RECLAIM_EVICTED,
 			     DRM_GEM_RECLAIM_RESIDENT);
+	drm_gem_mark_used(obj);
 	atomic_long_inc(&shrinker->swapped_in_bos);
 	atomic_long_add(pages, &shrinker->swapped_in_pages);
 	trace_drm_gem_swapin(obj, pages);
@@ -153,7 +155,8 @@ EXPORT_SYMBOL(drm_gem_reclaim_wait_finished);
  * Context: any.
  *
  * Returns: what is known of the object, for fdinfo: nothing when it is purged,
- * evicted, or was not added.
+ * evicted, or was not added. Who was exported is not purgeable until a scan finds
+ * that its dma-buf has no users.
  */
 enum drm_gem_object_status
 drm_gem_reclaim_status(struct drm_gem_object *obj)
@@ -163,8 +166,9 @@ drm_gem_reclaim_status(struct drm_gem_object *obj)
 
 	if (state & DRM_GEM_RECLAIM_RESIDENT)
 		status |= DRM_GEM_OBJECT_RESIDENT;
-	if (drm_gem_state_is_candidate(state, DRM_GEM_LIST_GIVEN_UP) ||
-	    drm_gem_state_is_candidate(state, DRM_GEM_LIST_HOST))
+	if (!(state & DRM_GEM_RECLAIM_EXPORTED) &&
+	    (drm_gem_state_is_candidate(state, DRM_GEM_LIST_GIVEN_UP) ||
+	     drm_gem_state_is_candidate(state, DRM_GEM_LIST_HOST)))
 		status |= DRM_GEM_OBJECT_PURGEABLE;
 
 	return status;

@@ -30,8 +30,13 @@
  * The OOM notifier is the last stop before a victim is chosen. It goes on until
  * something was freed or nothing is left to look at, waits for the device for
  * %DRM_GEM_OOM_DEADLINE_MS in all, and ignores second chances. It takes resv,
- * the list and &drm_device.object_name_lock by trylock. Zapping and freeing may
- * sleep on i_mmap_rwsem and folio locks, as they do for all of reclaim.
+ * the list and &drm_device.object_name_lock by trylock. Zapping may sleep on
+ * i_mmap_rwsem, as it does for all of reclaim.
+ *
+ * To free swap space is another matter. A folio of an evicted object that vmscan
+ * is about to write is waited for, and the first one may be read back. So where
+ * I/O is not allowed, and for the OOM notifier, the finisher purges what was
+ * evicted, and the notifier waits for that like for the device.
  *
  * Reclaim works from reserves: the batches are part of the shrinker, and what
  * a driver needs to send is the driver's to reserve. References that turn out
@@ -48,18 +53,21 @@ void drm_gem_batch_free(struct drm_gem_revoke_batch *batch)
 }
 
 struct drm_gem_revoke_batch *
-drm_gem_batch_get(struct drm_gem_shrinker *shrinker)
+drm_gem_batch_get(struct drm_gem_shrinker *shrinker, enum drm_gem_list_id from)
 {
 	struct drm_gem_revoke_batch *batch;
 	unsigned int i;
 
-	for (i = 0; i < DRM_GEM_REVOKE_BATCHES; i++)
+	/* One is always left to those who purge. */
+	i = from == DRM_GEM_LIST_EVICTABLE ? 1 : 0;
+	for (; i < DRM_GEM_REVOKE_BATCHES; i++)
 		if (!test_and_set_bit_lock(i, &shrinker->busy))
 			break;
 	if (i == DRM_GEM_REVOKE_BATCHES)
 		return NULL;
 
 	batch = &shrinker->batches[i];
+	batch->from = from;
 	batch->nr = 0;
 	batch->revoked = 0;
 	batch->failed = 0;
@@ -70,14 +78,18 @@ drm_gem_batch_get(struct drm_gem_shrinker *shrinker)
 	return batch;
 }
 
-/*
- * Drops the references to those objects that a batch has no more to do with. The
- * last reference to an object is left to a work item that nobody waits for.
- */
+/* The last reference to an object is left to a work item that nobody waits for. */
+static void drm_gem_put_in_reclaim(struct drm_gem_shrinker *shrinker,
+				   struct drm_gem_object *obj)
+{
+	if (!refcount_dec_not_one(&obj->refcount.refcount) &&
+	    llist_add(&obj->reclaim.put, &shrinker->put))
+		schedule_work(&shrinker->put_work);
+}
+
+/* Drops the references to those objects that a batch has no more to do with. */
 void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch)
 {
-	struct drm_gem_shrinker *shrinker = batch->shrinker;
-	bool last = false;
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++) {
@@ -87,15 +99,8 @@ void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch)
 			continue;
 
 		WRITE_ONCE(batch->objs[i], NULL);
-		if (refcount_dec_not_one(&obj->refcount.refcount))
-			continue;
-
-		llist_add(&obj->reclaim.put, &shrinker->put);
-		last = true;
+		drm_gem_put_in_reclaim(batch->shrinker, obj);
 	}
-
-	if (last)
-		schedule_work(&shrinker->put_work);
 }
 
 static void drm_gem_put_work(struct work_struct *work)
@@ -118,12 +123,18 @@ static bool drm_gem_finish_evict(struct drm_gem_shrinker *shrinker,
 				 struct drm_gem_object *obj)
 {
 	u32 state = drm_gem_state_read(obj);
+	int why = -1;
 
 	if (state & (DRM_GEM_RECLAIM_WANTED | DRM_GEM_RECLAIM_EXPORTED) ||
-	    drm_gem_state_excluded(state) || obj->funcs->evict(obj)) {
+	    drm_gem_state_excluded(state))
+		why = DRM_GEM_REFUSED_WANTED;
+	else if (obj->funcs->evict(obj))
+		why = DRM_GEM_REFUSED_DRIVER;
+
+	if (why >= 0) {
 		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
 				     DRM_GEM_RECLAIM_WANTED, 0);
-		atomic_long_inc(&shrinker->refused[DRM_GEM_REFUSED_WANTED]);
+		atomic_long_inc(&shrinker->refused[why]);
 		return false;
 	}
 
@@ -138,29 +149,32 @@ static bool drm_gem_finish_evict(struct drm_gem_shrinker *shrinker,
 
 /*
  * Frees the pages of one object that the device has let go of, or has refused
- * to. Returns false when that has to be tried again.
- *
- * With @io, what was evicted is written out at once. Left to vmscan, 27 to 130
- * of 200 MiB of idle objects stayed in memory, while it wrote out the pages of
- * the process that was in need of more; with this, 2 MiB at most.
+ * to. Returns false when that has to be tried again, by the finisher.
  */
 static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
-			       unsigned int i, bool io, unsigned long *freed)
+			       unsigned int i, bool io, unsigned long *freed,
+			       bool *evicted)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	struct drm_gem_object *obj = batch->objs[i];
-	bool evicted = false;
 	unsigned long pages;
+	bool swapped;
 
 	/* resv -> fs_reclaim is the common order, this is the other one. */
 	if (!dma_resv_trylock(obj->resv))
 		return false;
 
+	swapped = drm_gem_state_read(obj) & DRM_GEM_RECLAIM_EVICTED;
+	if (swapped && !io && !test_bit(i, &batch->failed)) {
+		dma_resv_unlock(obj->resv);
+		return false;
+	}
+
 	if (test_bit(i, &batch->failed)) {
 		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
 				     DRM_GEM_RECLAIM_WANTED, 0);
 	} else if (batch->from == DRM_GEM_LIST_EVICTABLE) {
-		evicted = drm_gem_finish_evict(shrinker, obj);
+		*evicted = drm_gem_finish_evict(shrinker, obj);
 	} else {
 		pages = obj->funcs->purge(obj);
 		drm_gem_state_change(obj, DRM_GEM_RECLAIM_REVOKING |
@@ -173,37 +187,58 @@ static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
 			atomic_long_add(pages, &shrinker->purged_pages);
 		}
 		trace_drm_gem_purge(obj, pages);
-		*freed += pages;
+		/* Swap space that is free again lets reclaim go on as well. */
+		*freed += swapped ? obj->size >> PAGE_SHIFT : pages;
 	}
 
 	dma_resv_unlock(obj->resv);
-
-	if (evicted && io && obj->funcs->pageout)
-		*freed += obj->funcs->pageout(obj);
 
 	return true;
 }
 
 /*
  * Finishes what can be, and sees to it that the rest will be. Returns the number
- * of pages freed.
+ * of pages freed, or of swap.
+ *
+ * With @io, what was evicted is written out at once. Left to vmscan, 27 to 130
+ * of 200 MiB of idle objects stayed in memory, while it wrote out the pages of
+ * the process that was in need of more; with this, 2 MiB at most.
  */
 unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	struct drm_gem_object *write[DRM_GEM_REVOKE_BATCH];
+	unsigned int i, nr_write = 0;
 	unsigned long freed = 0;
-	unsigned int i;
 
-	for (i = 0; i < batch->nr; i++)
-		if (batch->revoked & BIT(i) &&
-		    drm_gem_finish_one(batch, i, io, &freed))
-			batch->revoked &= ~BIT(i);
+	for (i = 0; i < batch->nr; i++) {
+		struct drm_gem_object *obj = batch->objs[i];
+		bool evicted = false;
+
+		if (!(batch->revoked & BIT(i)) ||
+		    !drm_gem_finish_one(batch, i, io, &freed, &evicted))
+			continue;
+
+		batch->revoked &= ~BIT(i);
+		if (evicted && io && obj->funcs->pageout) {
+			write[nr_write++] = obj;
+			WRITE_ONCE(batch->objs[i], NULL);
+		}
+	}
 
 	drm_gem_batch_drop(batch);
-	if (batch->revoked)
+	if (batch->revoked) {
+		/* Some may be waited for, see drm_gem_reclaim_wait_finished(). */
+		wake_up_all(&shrinker->wait);
 		queue_delayed_work(shrinker->wq, &batch->finish, 1);
-	else
+	} else {
 		drm_gem_batch_free(batch);
+	}
+
+	for (i = 0; i < nr_write; i++) {
+		freed += write[i]->funcs->pageout(write[i]);
+		drm_gem_put_in_reclaim(shrinker, write[i]);
+	}
 
 	return freed;
 }
@@ -213,11 +248,13 @@ static void drm_gem_finisher(struct work_struct *work)
 	struct drm_gem_revoke_batch *batch =
 		container_of(work, struct drm_gem_revoke_batch, finish.work);
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
-	bool host = batch->from == DRM_GEM_LIST_HOST;
+	enum drm_gem_list_id from = batch->from;
 	unsigned int noreclaim = memalloc_noreclaim_save();
-	unsigned long freed = drm_gem_batch_finish(batch, false);
+	unsigned long freed;
 
-	if (!host)
+	/* It can wait for swap to be freed; to write is left to vmscan. */
+	freed = drm_gem_batch_finish(batch, from == DRM_GEM_LIST_GIVEN_UP);
+	if (from != DRM_GEM_LIST_HOST)
 		atomic_long_add(freed, &shrinker->freed_late);
 	memalloc_noreclaim_restore(noreclaim);
 }

@@ -168,29 +168,35 @@ static bool drm_gem_list_dequeue(struct drm_gem_list *list,
 }
 
 /*
- * Fills @batch with the oldest candidates. *@budget is how many objects the
- * scan may still look at: as many as there are when it begins, since all that
- * it looks at go to the end of the list.
+ * Fills @batch with the oldest candidates. The budget of the scan is how many
+ * objects it may still look at: as many as there are when it begins, since all
+ * that it looks at go to the end of the list. To evict costs I/O, so that is done
+ * for as many pages as were asked for; to purge costs no more for some more.
  */
 void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 			   struct drm_gem_revoke_batch *batch,
-			   unsigned long *budget, bool *first)
+			   struct drm_gem_scan *scan)
 {
 	struct drm_gem_list *list = &shrinker->lists[batch->from];
+	unsigned long picked = scan->scanned;
 
 	lockdep_assert_held(&shrinker->lock);
 
 	drm_gem_list_drain(list);
-	if (*first) {
-		*budget = list->nr;
-		*first = false;
+	if (scan->first) {
+		scan->budget = list->nr;
+		scan->first = false;
 	}
 
-	for (; *budget && batch->nr < DRM_GEM_REVOKE_BATCH; --*budget) {
+	for (; scan->budget && batch->nr < DRM_GEM_REVOKE_BATCH; scan->budget--) {
 		struct drm_gem_object *obj;
 
+		if (batch->from == DRM_GEM_LIST_EVICTABLE && batch->nr &&
+		    picked >= scan->nr_to_scan)
+			break;
+
 		if (list_empty(&list->list)) {
-			*budget = 0;
+			scan->budget = 0;
 			break;
 		}
 
@@ -203,8 +209,10 @@ void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 			continue;
 
 		/* Being freed: drm_gem_reclaim_remove() waits for the mutex. */
-		if (kref_get_unless_zero(&obj->refcount))
+		if (kref_get_unless_zero(&obj->refcount)) {
 			batch->objs[batch->nr++] = obj;
+			picked += obj->size >> PAGE_SHIFT;
+		}
 	}
 }
 

@@ -19,12 +19,13 @@ struct shrinker;
 
 /*
  * What a BO counts as. Each resident BO is in one of the first two classes, and
- * in at most one of the others.
+ * in at most one of the others. PURGEABLE_EVICTED are not resident.
  */
 enum drm_gem_class {
 	DRM_GEM_CLASS_RESIDENT,
 	DRM_GEM_CLASS_HOST,
 	DRM_GEM_CLASS_PURGEABLE,
+	DRM_GEM_CLASS_PURGEABLE_EVICTED,
 	DRM_GEM_CLASS_EXPORTED,
 	DRM_GEM_CLASS_EVICTABLE,
 	DRM_GEM_CLASS_EVICTABLE_EXPORTED,
@@ -86,7 +87,7 @@ struct drm_gem_scan {
 	unsigned long nr_to_scan;
 	unsigned long timeout;	/* jiffies: of each wait, or of all for OOM */
 	bool oom;
-	bool io;		/* swap may be written to */
+	bool io;		/* filesystems may be entered, and I/O done */
 
 	unsigned long looked_at; /* objects */
 	unsigned long scanned;	/* pages looked at */
@@ -117,7 +118,7 @@ struct drm_gem_shrinker {
 	struct workqueue_struct *wq;
 	struct drm_gem_revoke_batch batches[DRM_GEM_REVOKE_BATCHES];
 	unsigned long busy;	/* bit per batch */
-	wait_queue_head_t wait;	/* a batch was answered or became free */
+	wait_queue_head_t wait;	/* an object was finished, or a batch answered or freed */
 	struct llist_head put;	/* objects with but our reference left */
 	struct work_struct put_work;
 	atomic_t late;		/* batches abandoned and unanswered */
@@ -155,7 +156,7 @@ void drm_gem_shrinker_unlink(struct drm_gem_shrinker *shrinker,
 			     struct drm_gem_object *obj);
 void drm_gem_shrinker_pick(struct drm_gem_shrinker *shrinker,
 			   struct drm_gem_revoke_batch *batch,
-			   unsigned long *budget, bool *first);
+			   struct drm_gem_scan *scan);
 void drm_gem_shrinker_unpick(struct drm_gem_shrinker *shrinker,
 			     struct drm_gem_revoke_batch *batch,
 			     unsigned int first);
@@ -164,7 +165,7 @@ unsigned long drm_gem_shrinker_count(struct drm_gem_shrinker *shrinker,
 
 /* drm_gem_revoke.c */
 struct drm_gem_revoke_batch *
-drm_gem_batch_get(struct drm_gem_shrinker *shrinker);
+drm_gem_batch_get(struct drm_gem_shrinker *shrinker, enum drm_gem_list_id from);
 void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
 void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch);
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,

@@ -11,6 +11,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shrinker.h>
+#include <linux/sizes.h>
 #include <linux/swap.h>
 
 #include <kunit/static_stub.h>
@@ -36,6 +37,7 @@ static unsigned long drm_gem_purge_count(struct shrinker *shrink,
 
 	/* What the finisher freed has to be fetched, too. */
 	return drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) +
+	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE_EVICTED) +
 	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED) +
 	       atomic_long_read(&shrinker->freed_late) ?: SHRINK_EMPTY;
 }
@@ -45,6 +47,8 @@ static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
 {
 	struct drm_gem_scan scan = {
 		.nr_to_scan = sc->nr_to_scan,
+		.io = (sc->gfp_mask & (__GFP_FS | __GFP_IO)) ==
+		      (__GFP_FS | __GFP_IO),
 		.timeout = msecs_to_jiffies(DRM_GEM_REVOKE_DEADLINE_MS),
 	};
 
@@ -177,7 +181,7 @@ EXPORT_SYMBOL(drm_gem_shrinker_purge);
 /**
  * drm_gem_shrinker_evict - evict as if memory were short
  * @dev: DRM device that called drm_gem_shrinker_register()
- * @nr_pages: how many pages to look at; whole batches are
+ * @nr_pages: how many pages to look at, in whole objects
  *
  * For debugfs and tests: the shrinker's own path, with its conditions.
  *
@@ -220,6 +224,15 @@ void drm_gem_shrinker_purge_host(struct drm_device *dev, unsigned long nr_pages)
 }
 EXPORT_SYMBOL(drm_gem_shrinker_purge_host);
 
+/* Waits for others to free something; returns what is left of @timeout. */
+static unsigned long drm_gem_oom_wait(struct drm_gem_shrinker *shrinker,
+				      unsigned long timeout)
+{
+	return wait_event_timeout(shrinker->wait,
+				  atomic_long_read(&shrinker->freed_late) ||
+				  !READ_ONCE(shrinker->busy), timeout);
+}
+
 /**
  * drm_gem_shrinker_oom - free what is idle before a victim is chosen
  * @dev: DRM device that called drm_gem_shrinker_register()
@@ -235,20 +248,23 @@ unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
 {
 	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
 	unsigned long before = atomic_long_read(&shrinker->purged_pages);
+	unsigned long half = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS) / 2;
 	struct drm_gem_scan scan = {
 		.nr_to_scan = ULONG_MAX,
-		.timeout = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS),
+		.timeout = half,
 		.oom = true,
 	};
 
 	/* Memory under way comes sooner than memory yet to be asked for. */
-	if (READ_ONCE(shrinker->busy))
-		scan.timeout = wait_event_timeout(shrinker->wait,
-						  atomic_long_read(&shrinker->freed_late) ||
-						  !READ_ONCE(shrinker->busy),
-						  scan.timeout);
+	scan.timeout += drm_gem_oom_wait(shrinker, half);
 
 	drm_gem_scan(shrinker, &scan);
+
+	/* What was evicted is freed by the finisher. */
+	if (!scan.freed) {
+		drm_gem_oom_wait(shrinker, scan.timeout);
+		scan.freed = atomic_long_xchg(&shrinker->freed_late, 0);
+	}
 
 	/* What other scans freed in the meantime is as good. */
 	return max_t(unsigned long, scan.freed,
@@ -318,6 +334,8 @@ int drm_gem_shrinker_mm_init(struct drm_gem_shrinker *shrinker)
 	shrinker->evict->count_objects = drm_gem_evict_count;
 	shrinker->evict->scan_objects = drm_gem_evict_scan;
 	shrinker->evict->private_data = shrinker;
+	/* 2 MiB: less makes too little of the wait for the device. */
+	shrinker->evict->batch = SZ_2M >> PAGE_SHIFT;
 	shrinker_register(shrinker->evict);
 
 	shrinker->oom.notifier_call = drm_gem_oom_notify;

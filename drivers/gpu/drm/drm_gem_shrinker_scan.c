@@ -17,8 +17,8 @@
  * DOC: Scanning
  *
  * A scan works through the list in batches of %DRM_GEM_REVOKE_BATCH objects,
- * however few pages it was asked for, since a batch costs the device one round
- * trip and an object by itself costs the same::
+ * since a batch costs the device one round trip and an object by itself costs the
+ * same. One that purges does so however few pages it was asked for::
  *
  *	pick     the oldest candidates, each once per scan (mutex, no resv)
  *	pass 1   per object: trylock resv; idle? revoke, which commits and
@@ -35,8 +35,9 @@
  * can ask for, since what was given up costs nothing to bring back. The one that
  * evicts has nothing to offer while the other has, or when there is no swap
  * space; where filesystems may not be entered it does nothing. The pages are
- * then dirty and inactive ones of shmem. It writes them out if I/O is allowed;
- * else, or when the device took too long, vmscan does so in its own time.
+ * then dirty and inactive ones of shmem. It writes them out if I/O is allowed,
+ * when the batch is done with and free for others; else, or when the device took
+ * too long, vmscan does so in its own time. Objects are not evicted in part.
  */
 
 /* Returns the reason for which the object stays, or -1 when it was revoked. */
@@ -90,6 +91,7 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	unsigned long begin;
 	unsigned int i;
+	bool answered;
 
 	for (i = 0; i < batch->nr && !scan->stop; i++) {
 		int why;
@@ -122,12 +124,13 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 	if (!atomic_dec_and_test(&batch->pending)) {
 		scan->waits++;
 		begin = jiffies;
-		if (!drm_gem_batch_wait(batch, scan->timeout)) {
+		answered = drm_gem_batch_wait(batch, scan->timeout);
+		if (scan->oom)
+			scan->timeout -= min(scan->timeout, jiffies - begin);
+		if (!answered) {
 			scan->stop = true;
 			return;
 		}
-		if (scan->oom)
-			scan->timeout -= min(scan->timeout, jiffies - begin);
 	}
 
 	scan->freed += drm_gem_batch_finish(batch, scan->io);
@@ -155,14 +158,12 @@ void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 		if (atomic_read(&shrinker->late))
 			break;
 
-		batch = drm_gem_batch_get(shrinker);
+		batch = drm_gem_batch_get(shrinker, scan->from);
 		if (!batch)
 			break;
 
-		batch->from = scan->from;
 		if (drm_gem_lock_list(shrinker, scan->oom)) {
-			drm_gem_shrinker_pick(shrinker, batch, &scan->budget,
-					      &scan->first);
+			drm_gem_shrinker_pick(shrinker, batch, scan);
 			mutex_unlock(&shrinker->lock);
 		}
 		if (!batch->nr) {

@@ -6,6 +6,9 @@
  * goes wrong.
  */
 
+#include <linux/shrinker.h>
+
+#include "../drm_gem_shrinker_internal.h"
 #include "drm_gem_shrinker_mock.h"
 
 #define TEST_PAGES	4
@@ -39,12 +42,13 @@ static void drm_gem_shrinker_test_answered(struct kunit *test)
 }
 
 /* It was not evicted, is as it was, and may be evicted another time. */
-static void drm_gem_shrinker_test_expect_kept(struct kunit *test, struct mock_object *bo)
+static void drm_gem_shrinker_test_expect_kept_for(struct kunit *test, struct mock_object *bo,
+						  enum drm_gem_refusal why)
 {
 	struct mock_device *mock = test->priv;
 
 	KUNIT_EXPECT_FALSE(test, bo->evict_seq);
-	KUNIT_EXPECT_EQ(test, mock_stats(mock).refused[DRM_GEM_REFUSED_WANTED], 1);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).refused[why], 1);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).evicted_bos, 0);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).swapped_in_bos, 0);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).evictable_pages, TEST_PAGES);
@@ -52,7 +56,12 @@ static void drm_gem_shrinker_test_expect_kept(struct kunit *test, struct mock_ob
 
 	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, mock_job(bo), 0);
-	KUNIT_EXPECT_EQ(test, mock_stats(mock).refused[DRM_GEM_REFUSED_WANTED], 1);
+	KUNIT_EXPECT_EQ(test, mock_stats(mock).refused[why], 1);
+}
+
+static void drm_gem_shrinker_test_expect_kept(struct kunit *test, struct mock_object *bo)
+{
+	drm_gem_shrinker_test_expect_kept_for(test, bo, DRM_GEM_REFUSED_WANTED);
 }
 
 static void drm_gem_shrinker_test_used_while_revoking(struct kunit *test)
@@ -112,7 +121,7 @@ static void drm_gem_shrinker_test_dontneed_while_revoking(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, bo->evict_seq);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, 0);
 
-	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_PAGES);
 	KUNIT_EXPECT_TRUE(test, bo->purge_seq);
 	KUNIT_EXPECT_FALSE(test, bo->swapped);
 	stats = mock_stats(mock);
@@ -124,7 +133,16 @@ static void drm_gem_shrinker_test_dontneed_while_revoking(struct kunit *test)
 	mock_put(bo);
 }
 
-/* Evicted, then given up: it counts for nothing, but is purged by the way. */
+/* What vmscan is told that there is to purge. */
+static unsigned long drm_gem_shrinker_test_offer(struct mock_device *mock)
+{
+	struct shrinker *purge = mock->drm.gem_shrinker->purge;
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL };
+
+	return purge->count_objects(purge, &sc);
+}
+
+/* Evicted, then given up: it is not resident, but costs swap. */
 static void drm_gem_shrinker_test_dontneed_when_evicted(struct kunit *test)
 {
 	struct mock_device *mock = test->priv;
@@ -136,14 +154,18 @@ static void drm_gem_shrinker_test_dontneed_when_evicted(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, mock_job(bos[i]), 0);
 	}
 	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 2 * TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), SHRINK_EMPTY);
 	for (i = 0; i < 2; i++)
 		KUNIT_EXPECT_TRUE(test, mock_dontneed(bos[i]));
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), 2 * TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, 0);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, 0);
 
 	/* Taken back in time it is all there. */
 	KUNIT_EXPECT_TRUE(test, mock_willneed(bos[0]));
-	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), SHRINK_EMPTY);
 	KUNIT_EXPECT_EQ(test, mock_job(bos[0]), 0);
 	KUNIT_EXPECT_FALSE(test, bos[0]->purge_seq);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).evictable_pages, TEST_PAGES);
@@ -155,6 +177,46 @@ static void drm_gem_shrinker_test_dontneed_when_evicted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).resident_pages, TEST_PAGES);
 
 	mock_put_many(bos, 2);
+}
+
+/* To free swap may take I/O, so not all scans can do it by themselves. */
+static void drm_gem_shrinker_test_who_frees_swap(struct kunit *test)
+{
+	static const struct {
+		gfp_t gfp;	/* 0 is the OOM notifier */
+		bool self;
+	} cases[] = {
+		{ GFP_KERNEL, true }, { GFP_NOFS }, { GFP_NOIO }, { GFP_NOWAIT }, {},
+	};
+	struct mock_device *mock = test->priv;
+	struct shrinker *purge = mock->drm.gem_shrinker->purge;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct shrink_control sc = { .gfp_mask = cases[i].gfp, .nr_to_scan = 1 };
+		struct mock_object *bo = mock_create(test, TEST_PAGES);
+		unsigned long freed;
+
+		KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_PAGES);
+		mock_dontneed(bo);
+		if (sc.gfp_mask)
+			freed = purge->scan_objects(purge, &sc);
+		else
+			freed = drm_gem_shrinker_oom(&mock->drm);
+		KUNIT_EXPECT_TRUE(test, mock_wait(mock, READ_ONCE(bo->purge_seq)));
+		drm_gem_shrinker_drain(&mock->drm);
+		KUNIT_EXPECT_EQ(test, bo->purger == current, cases[i].self);
+
+		/* A victim is spared by it, and vmscan hears of it later. */
+		if (cases[i].self || !sc.gfp_mask)
+			KUNIT_EXPECT_EQ(test, freed, TEST_PAGES);
+		else
+			KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), TEST_PAGES);
+		mock_scan_all(mock);
+		KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock), SHRINK_EMPTY);
+
+		mock_put(bo);
+	}
 }
 
 /* A job may use what is given up. What comes back is purgeable then. */
@@ -169,6 +231,7 @@ static void drm_gem_shrinker_test_dontneed_comes_back(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_job(bo), 0);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).purgeable_pages, TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, mock_stats(mock).evictable_pages, 0);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
 	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_PAGES);
 
 	mock_put(bo);
@@ -236,7 +299,7 @@ static void drm_gem_shrinker_test_evict_hook_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 0);
 	KUNIT_EXPECT_EQ(test, bo->offers, 1);
 	mock->evict_error = 0;
-	drm_gem_shrinker_test_expect_kept(test, bo);
+	drm_gem_shrinker_test_expect_kept_for(test, bo, DRM_GEM_REFUSED_DRIVER);
 
 	mock_put(bo);
 }
@@ -391,6 +454,7 @@ static struct kunit_case drm_gem_shrinker_evict_late_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_exported_while_revoking),
 	KUNIT_CASE(drm_gem_shrinker_test_dontneed_while_revoking),
 	KUNIT_CASE(drm_gem_shrinker_test_dontneed_when_evicted),
+	KUNIT_CASE(drm_gem_shrinker_test_who_frees_swap),
 	KUNIT_CASE(drm_gem_shrinker_test_dontneed_comes_back),
 	KUNIT_CASE(drm_gem_shrinker_test_device_keeps_evicted),
 	KUNIT_CASE(drm_gem_shrinker_test_evict_unsent),

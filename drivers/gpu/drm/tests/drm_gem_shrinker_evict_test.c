@@ -19,6 +19,7 @@
 
 #define TEST_PAGES	4
 #define TEST_MANY	100
+#define TEST_ASKED	5
 
 /* What vmscan is told that there is; in words: all, none, or that it be off. */
 static unsigned long drm_gem_shrinker_test_offer(struct mock_device *mock, gfp_t gfp)
@@ -50,6 +51,8 @@ static void drm_gem_shrinker_test_evicted_comes_back(struct kunit *test)
 	for (i = 1; i <= 3; i++) {
 		KUNIT_EXPECT_EQ(test, mock_job(bo), 0);
 		KUNIT_EXPECT_EQ(test, drm_gem_shrinker_test_offer(mock, GFP_KERNEL), TEST_PAGES);
+		if (i > 1)
+			KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 0);
 		KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_PAGES);
 		stats = mock_stats(mock);
 		KUNIT_EXPECT_EQ(test, stats.resident_pages, 0);
@@ -228,24 +231,61 @@ static void drm_gem_shrinker_test_evict_oldest_first(struct kunit *test)
 	for (i = 0; i < TEST_MANY; i++)
 		bos[i] = mock_create(test, 1);
 
-	while (mock_evict(mock, 1)) {
-		unsigned int nr = min(++scans * DRM_GEM_REVOKE_BATCH, TEST_MANY);
+	/* As many as are asked for, unlike purging. */
+	while (mock_evict(mock, TEST_ASKED)) {
+		unsigned int nr = min(++scans * TEST_ASKED, TEST_MANY);
 
 		for (i = 0; i < TEST_MANY; i++)
 			KUNIT_EXPECT_EQ(test, !!bos[i]->evict_seq, i < nr);
 	}
 	KUNIT_EXPECT_EQ(test, atomic_read(&mock->flushes),
-			DIV_ROUND_UP(TEST_MANY, DRM_GEM_REVOKE_BATCH));
+			DIV_ROUND_UP(TEST_MANY, TEST_ASKED));
 	for (i = 1; i < TEST_MANY; i++)
 		KUNIT_EXPECT_GT(test, bos[i]->revoke_seq, bos[i - 1]->revoke_seq);
 
 	/* Those that come back are the youngest, in the order in which they did. */
 	KUNIT_EXPECT_EQ(test, mock_job(bos[7]), 0);
 	KUNIT_EXPECT_EQ(test, mock_job(bos[3]), 0);
-	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 2);
+	KUNIT_EXPECT_EQ(test, mock_evict_again(mock), 2);
 	KUNIT_EXPECT_LT(test, bos[7]->evict_seq, bos[3]->evict_seq);
 
 	mock_put_many(bos, TEST_MANY);
+}
+
+/* I/O takes its time, and keeps nobody else from anything. */
+static void drm_gem_shrinker_test_holds_nothing(struct mock_object *bo)
+{
+	struct mock_device *mock = to_mock_device(bo->base.dev);
+
+	mock_rule(mock, !READ_ONCE(mock->drm.gem_shrinker->busy));
+	mock_rule(mock, dma_resv_trylock(bo->base.resv));
+	dma_resv_unlock(bo->base.resv);
+	/* Whoever has another needs this one no more, either. */
+	mock_rule(mock, atomic_read(&mock->evictions) == 2);
+}
+
+static void drm_gem_shrinker_test_evict_writes(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct shrinker *evict = mock->drm.gem_shrinker->evict;
+	struct shrink_control sc = { .nr_to_scan = 2 * TEST_PAGES };
+	struct mock_object *bos[2];
+
+	bos[0] = mock_create(test, TEST_PAGES);
+	bos[1] = mock_create(test, TEST_PAGES);
+	mock->pageout_hook = drm_gem_shrinker_test_holds_nothing;
+	sc.gfp_mask = GFP_KERNEL;
+	evict->scan_objects(evict, &sc);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->pageouts), 2);
+	mock_put_many(bos, 2);
+
+	/* Swap may be a file of a filesystem, and a disk that needs memory. */
+	bos[0] = mock_create(test, TEST_PAGES);
+	sc.gfp_mask = GFP_KERNEL & ~__GFP_IO;
+	evict->scan_objects(evict, &sc);
+	KUNIT_EXPECT_TRUE(test, bos[0]->evict_seq);
+	KUNIT_EXPECT_EQ(test, atomic_read(&mock->pageouts), 2);
+	mock_put(bos[0]);
 }
 
 static void drm_gem_shrinker_test_evict_second_chance(struct kunit *test)
@@ -341,7 +381,7 @@ static void drm_gem_shrinker_test_shared_is_evicted(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_PAGES);
 	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
 	KUNIT_EXPECT_EQ(test, mock_job(bo), 0);
-	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, mock_evict_again(mock), TEST_PAGES);
 
 	/* The one that is left did give it up: now the swap is freed. */
 	drm_gem_reclaim_close(&bo->base, MOCK_OTHER_FILE);
@@ -400,6 +440,7 @@ static struct kunit_case drm_gem_shrinker_evict_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_many_unpurgeable),
 	KUNIT_CASE(drm_gem_shrinker_test_not_looked_at),
 	KUNIT_CASE(drm_gem_shrinker_test_evict_oldest_first),
+	KUNIT_CASE(drm_gem_shrinker_test_evict_writes),
 	KUNIT_CASE(drm_gem_shrinker_test_evict_second_chance),
 	KUNIT_CASE(drm_gem_shrinker_test_evict_passes_over),
 	KUNIT_CASE(drm_gem_shrinker_test_unevictable_is_purged),

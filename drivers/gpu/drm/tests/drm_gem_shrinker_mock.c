@@ -62,6 +62,7 @@ static const struct drm_gem_object_funcs mock_gem_funcs = {
 	.close = mock_gem_close,
 	.purge = mock_gem_purge,
 	.evict = mock_gem_evict,
+	.pageout = mock_gem_pageout,
 };
 
 static const struct drm_gem_object_funcs mock_gem_no_evict_funcs = {

@@ -49,6 +49,7 @@ struct mock_object {
 	unsigned int purge_seq;
 	unsigned int evict_seq;
 	unsigned int offers;	/* calls of revoke */
+	struct task_struct *purger;	/* only compared */
 
 	/* The memory manager's: changed under resv. */
 	bool pages;		/* there are some, */
@@ -81,6 +82,8 @@ struct mock_device {
 	/* Runs in the work of MOCK_ANSWER_SOON, before it answers. */
 	void (*soon_hook)(struct mock_device *mock);
 	bool hold_frees;		/* the last reference may take long to drop */
+	/* Runs in pageout. */
+	void (*pageout_hook)(struct mock_object *bo);
 	/* What the memory manager and the system do. */
 	bool no_evict;			/* new objects lack the hook */
 	int evict_error;
@@ -95,6 +98,7 @@ struct mock_device {
 	atomic_t flushes;
 	atomic_t purges;
 	atomic_t evictions;
+	atomic_t pageouts;
 	atomic_t frees;
 	atomic_t reserved[MOCK_RESERVES];
 	const char *broken;	/* the first rule that was not kept */
@@ -142,6 +146,7 @@ void mock_put_many(struct mock_object **bos, unsigned int nr);
 /* The memory manager's side, in drm_gem_shrinker_mock_memory.c. */
 unsigned long mock_gem_purge(struct drm_gem_object *obj);
 int mock_gem_evict(struct drm_gem_object *obj);
+unsigned long mock_gem_pageout(struct drm_gem_object *obj);
 int mock_job(struct mock_object *bo);
 int mock_job_busy(struct kunit *test, struct mock_object *bo,
 		  struct dma_fence **fence);
@@ -201,6 +206,14 @@ static inline unsigned long mock_scan_batch(struct mock_device *mock)
 static inline unsigned long mock_evict_all(struct mock_device *mock)
 {
 	return mock_evict(mock, ULONG_MAX);
+}
+
+/* What just came back is passed over once. */
+static inline unsigned long mock_evict_again(struct mock_device *mock)
+{
+	mock_rule(mock, !mock_evict_all(mock));
+
+	return mock_evict_all(mock);
 }
 
 #endif /* __DRM_GEM_SHRINKER_MOCK_H__ */

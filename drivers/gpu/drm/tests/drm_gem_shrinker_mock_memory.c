@@ -30,6 +30,7 @@ unsigned long mock_gem_purge(struct drm_gem_object *obj)
 	bo->pages = false;
 	bo->swapped = false;
 	bo->contents = MOCK_POISON;
+	bo->purger = current;
 	WRITE_ONCE(bo->purge_seq, atomic_inc_return(&mock->seq));
 	atomic_inc(&mock->purges);
 	wake_up_all(&mock->wait);
@@ -64,6 +65,19 @@ int mock_gem_evict(struct drm_gem_object *obj)
 	WRITE_ONCE(bo->evict_seq, atomic_inc_return(&mock->seq));
 	atomic_inc(&mock->evictions);
 	wake_up_all(&mock->wait);
+
+	return 0;
+}
+
+/* A slow device: nothing is free at once. */
+unsigned long mock_gem_pageout(struct drm_gem_object *obj)
+{
+	struct mock_device *mock = to_mock_device(obj->dev);
+
+	mock_rule(mock, current->flags & PF_MEMALLOC);
+	atomic_inc(&mock->pageouts);
+	if (mock->pageout_hook)
+		mock->pageout_hook(to_mock_object(obj));
 
 	return 0;
 }

@@ -30,52 +30,24 @@ static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
 static int virtio_gpu_object_refill(struct virtio_gpu_object *bo)
 {
 	struct drm_gem_object *obj = &bo->base.base;
-	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
-	struct virtio_gpu_mem_entry *ents;
-	struct virtio_gpu_fence *fence;
 	struct sg_table *pages;
-	unsigned int nents;
 	int ret;
 
-	ret = dma_resv_reserve_fences(obj->resv, 1);
-	if (ret)
-		return ret;
-
-	fence = virtio_gpu_fence_alloc(vgdev, vgdev->fence_drv.context, 0);
-	if (!fence)
-		return -ENOMEM;
-
 	pages = drm_gem_shmem_replace_locked(&bo->base);
-	if (IS_ERR(pages)) {
-		ret = PTR_ERR(pages);
-		goto out_put_fence;
-	}
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
 
-	ret = virtio_gpu_object_mem_entries(vgdev, pages, &ents, &nents);
-	if (ret)
-		goto err_purge;
-
-	ret = virtio_gpu_create_again(vgdev, bo);
+	ret = virtio_gpu_create_again(obj->dev->dev_private, bo);
+	if (!ret)
+		ret = virtio_gpu_object_attach_pages(bo, pages);
 	if (ret) {
-		kvfree(ents);
-		goto err_purge;
+		drm_gem_shmem_purge_pages_locked(&bo->base);
+		return ret;
 	}
 
-	ret = virtio_gpu_object_attach(vgdev, bo, NULL, ents, nents, fence);
-	if (ret)
-		goto err_purge;
-
-	dma_resv_add_fence(obj->resv, &fence->f, DMA_RESV_USAGE_WRITE);
-	WRITE_ONCE(bo->detached, false);
 	drm_gem_reclaim_replaced(obj);
 
-out_put_fence:
-	dma_fence_put(&fence->f);
-	return ret;
-
-err_purge:
-	drm_gem_shmem_purge_pages_locked(&bo->base);
-	goto out_put_fence;
+	return 0;
 }
 
 /*
@@ -84,8 +56,9 @@ err_purge:
  *
  * Returns 1 when the contents were retained, 0 when they were replaced, -EINVAL
  * for BOs with which that cannot be done, -EBUSY when it cannot be done now,
- * -ERESTARTSYS, -ENOMEM, or why a command could not be queued. On error nothing
- * has changed.
+ * -ERESTARTSYS, -ENOMEM, or why a command could not be queued. On error the BO
+ * is as lost as before; the host may have a resource for it again, which the next
+ * call uses and the end of the BO destroys.
  */
 int virtio_gpu_object_replace(struct virtio_gpu_object *bo, uint32_t ctx_id)
 {

@@ -17,35 +17,43 @@
  * a CPU fault, vmap, or a dma-buf attachment the pages alone will do.
  */
 
+/* What QEMU takes in an ATTACH, see its virtio_gpu_create_mapping_iov(). */
+#define VIRTIO_GPU_ATTACH_ENTRIES	16384
+
 /*
- * Sees to it that the host has the pages of a BO. The command is fenced, so that
- * the BO is not evicted before it is executed.
- *
- * Context: resv held, and by those with several no pages of theirs are reclaimed.
- * Returns 0, -EINVAL when purged, -ENOMEM, what reading from swap gave, or why
- * the command could not be queued.
+ * Can a BO of @size bytes be attached again, however scattered its pages are when
+ * they come back from swap? With 4 KiB pages, BOs of up to 64 MiB can.
  */
-int virtio_gpu_object_restore(struct virtio_gpu_object *bo)
+bool virtio_gpu_may_restore(struct virtio_gpu_device *vgdev, size_t size)
+{
+	size_t nents = size >> PAGE_SHIFT;
+	size_t descs = DIV_ROUND_UP(nents * sizeof(struct virtio_gpu_mem_entry),
+				    PAGE_SIZE);
+
+	if (nents > VIRTIO_GPU_ATTACH_ENTRIES)
+		return false;
+
+	/* and those of the command and its answer */
+	return vgdev->has_indirect ||
+	       descs + 2 <= virtqueue_get_vring_size(vgdev->ctrlq.vq);
+}
+
+/*
+ * Tells the host of the pages of a BO. The command is fenced, so that the BO is
+ * not reclaimed before it is executed.
+ *
+ * Context: resv held. Returns 0, -ENOMEM, or why the command could not be queued.
+ */
+int virtio_gpu_object_attach_pages(struct virtio_gpu_object *bo,
+				   struct sg_table *pages)
 {
 	struct drm_gem_object *obj = &bo->base.base;
 	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
+	bool was_detached = bo->detached;
 	struct virtio_gpu_mem_entry *ents;
 	struct virtio_gpu_fence *fence;
-	struct sg_table *pages;
 	unsigned int nents;
 	int ret;
-
-	dma_resv_assert_held(obj->resv);
-
-	if (likely(!READ_ONCE(bo->detached)))
-		return 0;
-
-	if (!drm_gem_reclaim_want(obj))
-		return -EINVAL;
-
-	pages = drm_gem_shmem_get_pages_sgt_locked(&bo->base);
-	if (IS_ERR(pages))
-		return PTR_ERR(pages);
 
 	ret = dma_resv_reserve_fences(obj->resv, 1);
 	if (ret)
@@ -63,13 +71,41 @@ int virtio_gpu_object_restore(struct virtio_gpu_object *bo)
 	WRITE_ONCE(bo->detached, false);
 	ret = virtio_gpu_object_attach(vgdev, bo, NULL, ents, nents, fence);
 	if (ret)
-		WRITE_ONCE(bo->detached, true);
+		WRITE_ONCE(bo->detached, was_detached);
 	else
 		dma_resv_add_fence(obj->resv, &fence->f, DMA_RESV_USAGE_WRITE);
 
 out_put_fence:
 	dma_fence_put(&fence->f);
 	return ret;
+}
+
+/*
+ * Sees to it that the host has the pages of a BO.
+ *
+ * Context: resv held; memory reclaim leaves the pages alone until it is dropped.
+ *
+ * Returns 0, -EINVAL when purged, -ENOMEM, what reading from swap gave, or why
+ * the command could not be queued.
+ */
+int virtio_gpu_object_restore(struct virtio_gpu_object *bo)
+{
+	struct drm_gem_object *obj = &bo->base.base;
+	struct sg_table *pages;
+
+	dma_resv_assert_held(obj->resv);
+
+	if (likely(!READ_ONCE(bo->detached)))
+		return 0;
+
+	if (!drm_gem_reclaim_want(obj))
+		return -EINVAL;
+
+	pages = drm_gem_shmem_get_pages_sgt_locked(&bo->base);
+	if (IS_ERR(pages))
+		return PTR_ERR(pages);
+
+	return virtio_gpu_object_attach_pages(bo, pages);
 }
 
 /*
@@ -91,6 +127,7 @@ int virtio_gpu_object_pin(struct virtio_gpu_object *bo)
 		ret = drm_gem_shmem_pin_locked(&bo->base);
 
 	dma_resv_unlock(obj->resv);
+	virtio_gpu_notify(obj->dev->dev_private);
 
 	return ret;
 }
