@@ -4,7 +4,7 @@ export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
 DIR =
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit igt test-guest series-check export deps clean-cache
+.PHONY: help run test kunit igt test-guest mesa series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: three scenes under memory pressure, without and with swap, in'
@@ -13,6 +13,7 @@ help:
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
+	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
 	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
 	@echo 'make deps          installs the Debian packages needed (as root), or names them'
@@ -33,6 +34,9 @@ kunit: deps
 igt test-guest: deps
 	@tools/igt/run
 
+mesa: deps
+	@tools/mesa/build -t
+
 series-check: deps
 	@tools/series check $(BASE)
 
@@ -43,4 +47,4 @@ deps:
 	@tools/deps
 
 clean-cache:
-	@cd "$(cache)" && rm -rf base check each export igt run series src uml vm
+	@cd "$(cache)" && rm -rf base check each export igt mesa run series src uml vm
