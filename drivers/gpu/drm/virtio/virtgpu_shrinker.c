@@ -14,8 +14,9 @@
  * UNREF by itself and in no order that would be relied on; the pages go when
  * all answers of a batch are in.
  *
- * The resource id is not reused before the BO is freed, and until then tells
- * the host's mistakes from ours.
+ * No other BO gets the resource id before this one is freed, and until then it
+ * tells the host's mistakes from ours. Only to replace what was purged is it used
+ * again.
  */
 
 static int virtio_gpu_revoke(struct drm_gem_object *obj,
