@@ -58,8 +58,8 @@ drm_gem_batch_get(struct drm_gem_shrinker *shrinker, enum drm_gem_list_id from)
 	struct drm_gem_revoke_batch *batch;
 	unsigned int i;
 
-	/* One is always left to those who purge. */
-	i = from == DRM_GEM_LIST_EVICTABLE ? 1 : 0;
+	/* One is always left to those who purge what the guest has. */
+	i = from == DRM_GEM_LIST_GIVEN_UP ? 0 : 1;
 	for (; i < DRM_GEM_REVOKE_BATCHES; i++)
 		if (!test_and_set_bit_lock(i, &shrinker->busy))
 			break;
@@ -356,7 +356,7 @@ void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 		return;
 	}
 
-	atomic_dec(&shrinker->late);
+	atomic_dec(&shrinker->late[batch->from]);
 	queue_delayed_work(shrinker->wq, &batch->finish, 0);
 	wake_up_all(&shrinker->wait);
 }
@@ -374,13 +374,13 @@ bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
 	if (wait_for_completion_timeout(&batch->answered, timeout))
 		return true;
 
-	atomic_inc(&shrinker->late);
+	atomic_inc(&shrinker->late[batch->from]);
 	if (atomic_cmpxchg(&batch->phase, DRM_GEM_BATCH_SENT,
 			   DRM_GEM_BATCH_ABANDONED) == DRM_GEM_BATCH_SENT)
 		return false;
 
 	/* The answer came just now, and whoever gave it is in complete(). */
-	atomic_dec(&shrinker->late);
+	atomic_dec(&shrinker->late[batch->from]);
 	wait_for_completion(&batch->answered);
 
 	return true;

@@ -121,7 +121,7 @@ struct drm_gem_shrinker {
 	wait_queue_head_t wait;	/* an object was finished, or a batch answered or freed */
 	struct llist_head put;	/* objects with but our reference left */
 	struct work_struct put_work;
-	atomic_t late;		/* batches abandoned and unanswered */
+	atomic_t late[DRM_GEM_LISTS]; /* batches abandoned and unanswered */
 	atomic_long_t freed_late; /* pages the finisher freed, not yet reported */
 
 	atomic_long_t purged_bos;

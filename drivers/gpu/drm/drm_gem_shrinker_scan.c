@@ -146,6 +146,27 @@ static void drm_gem_note_fruitless(struct drm_gem_shrinker *shrinker,
 	WRITE_ONCE(shrinker->fruitless, scan->freed ? 0 : min(fruitless, nr));
 }
 
+/*
+ * Does the device owe answers? It may take longer to let go of what is to live on,
+ * or of what the host has: whoever only purges asks it all the same.
+ */
+static bool drm_gem_is_late(struct drm_gem_shrinker *shrinker,
+			    enum drm_gem_list_id from)
+{
+	unsigned int i;
+
+	if (atomic_read(&shrinker->late[DRM_GEM_LIST_GIVEN_UP]))
+		return true;
+	if (from == DRM_GEM_LIST_GIVEN_UP)
+		return false;
+
+	for (i = 0; i < DRM_GEM_LISTS; i++)
+		if (atomic_read(&shrinker->late[i]))
+			return true;
+
+	return false;
+}
+
 /* One pass over a list, and so on until enough was looked at. */
 void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 {
@@ -155,7 +176,7 @@ void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 	do {
 		struct drm_gem_revoke_batch *batch;
 
-		if (atomic_read(&shrinker->late))
+		if (drm_gem_is_late(shrinker, scan->from))
 			break;
 
 		batch = drm_gem_batch_get(shrinker, scan->from);

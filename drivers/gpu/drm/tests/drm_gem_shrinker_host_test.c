@@ -104,12 +104,19 @@ static void drm_gem_shrinker_test_host_answers_late(struct kunit *test)
 {
 	struct mock_device *mock = test->priv;
 	struct mock_object *bo = drm_gem_shrinker_test_create_host(test);
+	struct mock_object *guest;
 
 	mock_dontneed(bo);
 	mock->answer = MOCK_ANSWER_NEVER;
 	drm_gem_shrinker_purge_host(&mock->drm, ULONG_MAX);
 	KUNIT_EXPECT_TRUE(test, drm_gem_is_purged(&bo->base));
 	KUNIT_EXPECT_FALSE(test, bo->purge_seq);
+	/* What the guest has is to be had all the same. */
+	guest = mock_create(test, TEST_PAGES);
+	mock_dontneed(guest);
+	mock->answer = MOCK_ANSWER_AT_ONCE;
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_PAGES);
+	mock_put(guest);
 	KUNIT_EXPECT_EQ(test, mock_answer(mock, 1), 1);
 	KUNIT_EXPECT_TRUE(test, mock_wait(mock, READ_ONCE(bo->purge_seq)));
 	drm_gem_shrinker_drain(&mock->drm);

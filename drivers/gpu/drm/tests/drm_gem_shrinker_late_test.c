@@ -361,10 +361,64 @@ static void drm_gem_shrinker_test_oom_looks_past_busy(struct kunit *test)
 	mock_put_many(bos, ARRAY_SIZE(bos));
 }
 
+/* A device that is slow to let go of what lives on is asked to purge all the same. */
+static void drm_gem_shrinker_test_late_evict_purge(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *live = mock_create(test, 1);
+	struct mock_object *bos[2];
+	unsigned int i;
+
+	mock->answer = MOCK_ANSWER_NEVER;
+	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 0);
+	mock->answer = MOCK_ANSWER_AT_ONCE;
+
+	for (i = 0; i < 2; i++) {
+		bos[i] = mock_create(test, 1);
+		mock_dontneed(bos[i]);
+		KUNIT_EXPECT_EQ(test,
+				i ? drm_gem_shrinker_oom(&mock->drm) : mock_scan_all(mock), 1);
+		KUNIT_EXPECT_TRUE(test, drm_gem_is_purged(&bos[i]->base));
+	}
+
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, UINT_MAX), 1);
+	drm_gem_shrinker_drain(&mock->drm);
+	KUNIT_EXPECT_TRUE(test, live->evict_seq);
+	KUNIT_EXPECT_EQ(test, mock_job(live), 0);
+
+	mock_put_many(bos, 2);
+	mock_put(live);
+}
+
+/* The other way round it is not: what is in use has time. */
+static void drm_gem_shrinker_test_late_purge_evict(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *given_up = mock_create(test, 1);
+	struct mock_object *live = mock_create(test, 1);
+
+	mock_dontneed(given_up);
+	mock->answer = MOCK_ANSWER_NEVER;
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	mock->answer = MOCK_ANSWER_AT_ONCE;
+	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, live->offers, 0);
+
+	KUNIT_EXPECT_EQ(test, mock_answer(mock, UINT_MAX), 1);
+	drm_gem_shrinker_drain(&mock->drm);
+	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), 1);
+	KUNIT_EXPECT_EQ(test, mock_job(live), 0);
+
+	mock_put(given_up);
+	mock_put(live);
+}
+
 static struct kunit_case drm_gem_shrinker_late_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_unanswered_keeps_pages),
 	KUNIT_CASE(drm_gem_shrinker_test_waits_once),
 	KUNIT_CASE(drm_gem_shrinker_test_late_needs_no_scan),
+	KUNIT_CASE(drm_gem_shrinker_test_late_evict_purge),
+	KUNIT_CASE(drm_gem_shrinker_test_late_purge_evict),
 	KUNIT_CASE(drm_gem_shrinker_test_late_and_locked),
 	KUNIT_CASE(drm_gem_shrinker_test_error_keeps_pages),
 	KUNIT_CASE(drm_gem_shrinker_test_error_is_for_one),

@@ -3,7 +3,6 @@
  * Copyright 2026 The GEM shrinker project
  */
 
-#include <linux/dma-fence.h>
 #include <linux/file.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -174,9 +173,21 @@ static void mock_revoke_flush(struct drm_device *drm,
 {
 	struct mock_device *mock = to_mock_device(drm);
 
+	struct mock_object *bo;
+	bool soon = false;
+
 	atomic_inc(&mock->flushes);
 	/* The test may have changed its mind since revoke. */
-	if (mock->answer != MOCK_ANSWER_NEVER && !list_empty_careful(&mock->owed))
+	if (mock->answer == MOCK_ANSWER_NEVER)
+		return;
+
+	spin_lock(&mock->lock);
+	list_for_each_entry(bo, &mock->owed, owed) {
+		bo->soon |= bo->batch == batch;
+		soon |= bo->soon;
+	}
+	spin_unlock(&mock->lock);
+	if (soon)
 		queue_work(system_unbound_wq, &mock->soon);
 }
 
@@ -185,31 +196,48 @@ static const struct drm_gem_shrinker_ops mock_shrinker_ops = {
 	.revoke_flush = mock_revoke_flush,
 };
 
-/* Gives the oldest @nr answers that are owed, and returns how many there were. */
-unsigned int mock_answer(struct mock_device *mock, unsigned int nr)
+/* The oldest one that is owed an answer, and is no more; its batch in @batch. */
+static struct mock_object *mock_next_owed(struct mock_device *mock, bool soon,
+					  struct drm_gem_revoke_batch **batch)
 {
-	unsigned int given = 0;
+	struct mock_object *bo, *found = NULL;
 
-	while (given < nr) {
-		struct drm_gem_revoke_batch *batch;
-		struct mock_object *bo;
-
-		spin_lock(&mock->lock);
-		bo = list_first_entry_or_null(&mock->owed, struct mock_object, owed);
-		if (!bo) {
-			spin_unlock(&mock->lock);
-			break;
-		}
+	spin_lock(&mock->lock);
+	list_for_each_entry(bo, &mock->owed, owed) {
+		if (soon && !bo->soon)
+			continue;
 		list_del(&bo->owed);
-		batch = bo->batch;
+		*batch = bo->batch;
 		bo->batch = NULL;
-		spin_unlock(&mock->lock);
+		bo->soon = false;
+		found = bo;
+		break;
+	}
+	spin_unlock(&mock->lock);
 
+	return found;
+}
+
+static unsigned int mock_answer_some(struct mock_device *mock, unsigned int nr, bool soon)
+{
+	struct drm_gem_revoke_batch *batch;
+	struct mock_object *bo;
+	unsigned int given;
+
+	for (given = 0; given < nr; given++) {
+		bo = mock_next_owed(mock, soon, &batch);
+		if (!bo)
+			break;
 		mock_answer_one(mock, bo, batch);
-		given++;
 	}
 
 	return given;
+}
+
+/* Gives the oldest @nr answers that are owed, and returns how many there were. */
+unsigned int mock_answer(struct mock_device *mock, unsigned int nr)
+{
+	return mock_answer_some(mock, nr, false);
 }
 
 static void mock_soon_work(struct work_struct *work)
@@ -218,7 +246,7 @@ static void mock_soon_work(struct work_struct *work)
 
 	if (mock->soon_hook)
 		mock->soon_hook(mock);
-	mock_answer(mock, UINT_MAX);
+	mock_answer_some(mock, UINT_MAX, true);
 }
 
 DEFINE_DRM_GEM_FOPS(mock_fops);
@@ -378,51 +406,6 @@ void mock_include(struct mock_object *bo, u32 why)
 	dma_resv_lock(bo->base.resv, NULL);
 	drm_gem_reclaim_include(&bo->base, why);
 	dma_resv_unlock(bo->base.resv);
-}
-
-static const char *mock_fence_name(struct dma_fence *fence)
-{
-	return "mock";
-}
-
-static const struct dma_fence_ops mock_fence_ops = {
-	.get_driver_name = mock_fence_name,
-	.get_timeline_name = mock_fence_name,
-};
-
-static DEFINE_SPINLOCK(mock_fence_lock);
-
-struct dma_fence *mock_busy_locked(struct kunit *test, struct mock_object *bo,
-				   enum dma_resv_usage usage)
-{
-	struct dma_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, fence);
-	dma_fence_init(fence, &mock_fence_ops, &mock_fence_lock,
-		       dma_fence_context_alloc(1), 1);
-	KUNIT_EXPECT_EQ(test, dma_resv_reserve_fences(bo->base.resv, 1), 0);
-	dma_resv_add_fence(bo->base.resv, fence, usage);
-
-	return fence;
-}
-
-/* Makes an object look in use by a job until mock_idle(). */
-struct dma_fence *mock_busy(struct kunit *test, struct mock_object *bo,
-			    enum dma_resv_usage usage)
-{
-	struct dma_fence *fence;
-
-	dma_resv_lock(bo->base.resv, NULL);
-	fence = mock_busy_locked(test, bo, usage);
-	dma_resv_unlock(bo->base.resv);
-
-	return fence;
-}
-
-void mock_idle(struct dma_fence *fence)
-{
-	dma_fence_signal(fence);
-	dma_fence_put(fence);
 }
 
 /* Opens the device, as a client would. */

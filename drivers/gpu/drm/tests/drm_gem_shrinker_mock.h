@@ -64,6 +64,7 @@ struct mock_object {
 	/* The answer owed, by MOCK_ANSWER_SOON or NEVER. */
 	struct drm_gem_revoke_batch *batch;
 	struct list_head owed;
+	bool soon;
 };
 
 struct mock_device {

@@ -4,8 +4,11 @@
  *
  * The memory of the mock driver's objects: a word of contents, which is in the
  * pages, in swap, or lost. Each job looks whether it finds what the one before
- * has left.
+ * has left. A job that goes on is a fence.
  */
+
+#include <linux/dma-fence.h>
+#include <linux/slab.h>
 
 #include "drm_gem_shrinker_mock.h"
 
@@ -170,4 +173,49 @@ int mock_pin(struct mock_object *bo)
 void mock_unpin(struct mock_object *bo)
 {
 	mock_include(bo, DRM_GEM_RECLAIM_PINNED);
+}
+
+static const char *mock_fence_name(struct dma_fence *fence)
+{
+	return "mock";
+}
+
+static const struct dma_fence_ops mock_fence_ops = {
+	.get_driver_name = mock_fence_name,
+	.get_timeline_name = mock_fence_name,
+};
+
+static DEFINE_SPINLOCK(mock_fence_lock);
+
+struct dma_fence *mock_busy_locked(struct kunit *test, struct mock_object *bo,
+				   enum dma_resv_usage usage)
+{
+	struct dma_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, fence);
+	dma_fence_init(fence, &mock_fence_ops, &mock_fence_lock,
+		       dma_fence_context_alloc(1), 1);
+	KUNIT_EXPECT_EQ(test, dma_resv_reserve_fences(bo->base.resv, 1), 0);
+	dma_resv_add_fence(bo->base.resv, fence, usage);
+
+	return fence;
+}
+
+/* Makes an object look in use by a job until mock_idle(). */
+struct dma_fence *mock_busy(struct kunit *test, struct mock_object *bo,
+			    enum dma_resv_usage usage)
+{
+	struct dma_fence *fence;
+
+	dma_resv_lock(bo->base.resv, NULL);
+	fence = mock_busy_locked(test, bo, usage);
+	dma_resv_unlock(bo->base.resv);
+
+	return fence;
+}
+
+void mock_idle(struct dma_fence *fence)
+{
+	dma_fence_signal(fence);
+	dma_fence_put(fence);
 }

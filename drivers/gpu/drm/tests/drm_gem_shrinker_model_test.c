@@ -36,6 +36,7 @@ struct model {
 	struct rnd_state rnd;
 	struct model_bo bos[MODEL_BOS];
 	bool late;
+	bool late_purge;
 	unsigned int purges, evictions, swapins, called_off;
 };
 
@@ -209,7 +210,8 @@ static void model_scanned(struct model *model, enum model_scan what, bool all,
 		if (!m->bo || m->owed)
 			continue;
 
-		takeable = !model->late && model_takeable(m, what);
+		takeable = !(what == MODEL_EVICT ? model->late : model->late_purge) &&
+			   model_takeable(m, what);
 		if (m->bo->revoke_seq) {
 			KUNIT_ASSERT_TRUE_MSG(test, takeable && (what == MODEL_OOM || !m->used),
 					      "step %u object %u", step, i);
@@ -312,8 +314,10 @@ static void model_scan(struct model *model, unsigned int step)
 		model_scanned(model, what, (how == 1 || how == 4) &&
 			      mock->answer != MOCK_ANSWER_NEVER, freed, step);
 	}
-	for (i = 0; i < MODEL_BOS; i++)
+	for (i = 0; i < MODEL_BOS; i++) {
 		model->late |= model->bos[i].owed;
+		model->late_purge |= model->bos[i].owed && model->bos[i].purged;
+	}
 	mock->error = 0;
 }
 
@@ -330,6 +334,7 @@ static void model_answer(struct model *model)
 	mock_answer(mock, UINT_MAX);
 	drm_gem_shrinker_drain(&mock->drm);
 	model->late = false;
+	model->late_purge = false;
 
 	for (i = 0; i < MODEL_BOS; i++) {
 		struct model_bo *m = &model->bos[i];

@@ -267,6 +267,38 @@ static void drm_gem_shrinker_test_shmem_fault_brings_back(struct kunit *test)
 	drm_gem_object_put(&shmem->base);
 }
 
+/* What is left of a mapping shows the pages that it showed. */
+static void drm_gem_shrinker_test_shmem_fault_in_part(struct kunit *test)
+{
+	struct shmem_device *shmem_dev = test->priv;
+	struct drm_gem_shmem_object *shmem = mock_shmem_create(test);
+	struct file *file = mock_drm_getfile(shmem_dev->drm.primary, O_RDWR);
+	unsigned long addr;
+	u8 byte;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(file));
+	KUNIT_ASSERT_EQ(test, drm_vma_node_allow(&shmem->base.vma_node, file->private_data), 0);
+	addr = kunit_vm_mmap(test, file, 0, TEST_PAGES * PAGE_SIZE, PROT_READ | PROT_WRITE,
+			     MAP_SHARED, drm_vma_node_offset_addr(&shmem->base.vma_node));
+	KUNIT_ASSERT_FALSE(test, !addr || IS_ERR_VALUE(addr));
+	for (byte = 0; byte < TEST_PAGES; byte++)
+		KUNIT_ASSERT_EQ(test, put_user(byte, (u8 __user *)(addr + byte * PAGE_SIZE)), 0);
+
+	KUNIT_ASSERT_EQ(test, vm_munmap(addr, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, mock_shmem_evict(test), TEST_PAGES);
+	KUNIT_EXPECT_EQ(test, get_user(byte, (u8 __user *)(addr + PAGE_SIZE)), 0);
+	KUNIT_EXPECT_EQ(test, byte, 1);
+	KUNIT_EXPECT_EQ(test, get_user(byte, (u8 __user *)(addr + (TEST_PAGES - 1) * PAGE_SIZE)),
+			0);
+	KUNIT_EXPECT_EQ(test, byte, TEST_PAGES - 1);
+
+	vm_munmap(addr + PAGE_SIZE, (TEST_PAGES - 1) * PAGE_SIZE);
+	drm_vma_node_revoke(&shmem->base.vma_node, file->private_data);
+	fput(file);
+	flush_delayed_fput();
+	drm_gem_object_put(&shmem->base);
+}
+
 /*
  * An error is the caller's to hear, changes nothing, and is not for ever. Here
  * the file is found too short, after a page of it was read.
@@ -432,6 +464,7 @@ static struct kunit_case drm_gem_shrinker_shmem_evict_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_pin_brings_back),
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_vmap_brings_back),
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_fault_brings_back),
+	KUNIT_CASE(drm_gem_shrinker_test_shmem_fault_in_part),
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_swapin_fails),
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_evicted_is_purged),
 	KUNIT_CASE(drm_gem_shrinker_test_shmem_unused_is_kept),

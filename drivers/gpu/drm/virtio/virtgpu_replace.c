@@ -5,7 +5,11 @@
 
 #include "virtgpu_drv.h"
 
-/* Only of these can the host be asked for another one. */
+/*
+ * Only of these can the host be asked for another one. The other one has the id of
+ * the first, which user space knows and puts into its commands. To use an id again
+ * is more than virglrenderer 0.7.0 and older (2019) can do.
+ */
 static bool virtio_gpu_object_is_replaceable(struct virtio_gpu_object *bo)
 {
 	return virtio_gpu_is_shmem(bo) && !bo->blob_mem &&

@@ -35,7 +35,7 @@ bool virtio_gpu_may_restore(struct virtio_gpu_device *vgdev, size_t size)
 
 	/* and those of the command and its answer */
 	return vgdev->has_indirect ||
-	       descs + 2 <= virtqueue_get_vring_size(vgdev->ctrlq.vq);
+	       descs + 2 <= vgdev->ctrlq.size;
 }
 
 /*
@@ -67,6 +67,12 @@ int virtio_gpu_object_attach_pages(struct virtio_gpu_object *bo,
 	if (ret)
 		goto out_put_fence;
 
+	/* Whatever the host has of the last time. */
+	if (READ_ONCE(bo->attach_failed)) {
+		virtio_gpu_cmd_detach_backing(vgdev, bo);
+		WRITE_ONCE(bo->attach_failed, false);
+	}
+
 	/* An error to the DETACH may be answered from now on, and is no matter. */
 	WRITE_ONCE(bo->detached, false);
 	ret = virtio_gpu_object_attach(vgdev, bo, NULL, ents, nents, fence);
@@ -95,7 +101,7 @@ int virtio_gpu_object_restore(struct virtio_gpu_object *bo)
 
 	dma_resv_assert_held(obj->resv);
 
-	if (likely(!READ_ONCE(bo->detached)))
+	if (likely(!READ_ONCE(bo->detached) && !READ_ONCE(bo->attach_failed)))
 		return 0;
 
 	if (!drm_gem_reclaim_want(obj))
