@@ -122,13 +122,21 @@ check_overlay() {
 
 # --- steps on the code
 
-# warnings COMMIT FILE...: of W=1 and sparse, without line numbers
+# warnings COMMIT FILE...: of W=1 and sparse or, for another $arch, W=1 alone; without line
+# numbers
 warnings() {
 	each_checkout "$1"
 	shift
 	: >"$tmp/make.log"
-	if ! each_config obj "$top/tools/series.d/compile.config" ||
-		! each_make obj CONFIG_WERROR= W=1 C=2 $(printf '%s\n' "$@" | sed 's/c$/o/'); then
+	objects=$(printf '%s\n' "$@" | sed 's/c$/o/')
+	case ${arch:-} in
+	'') place=obj; set -- C=2 ;;
+	*) place=obj-$arch; set -- "ARCH=$arch" CC=aarch64-linux-gnu-gcc \
+		CROSS_COMPILE=aarch64-linux-gnu- ;;
+	esac
+	# shellcheck disable=SC2086 # a list
+	if ! each_config "$place" "$top/tools/series.d/compile.config" "$@" ||
+		! each_make "$place" CONFIG_WERROR= W=1 "$@" $objects; then
 		each_errors >&2
 		return 1
 	fi
@@ -144,6 +152,19 @@ check_warnings() {
 	each_unlock
 	only_new "$tmp/w-old" "$tmp/w-new"
 }
+
+# The drivers for GPUs that only Arm machines have, and what they stand on.
+check_arm64() (
+	command -v aarch64-linux-gnu-gcc >/dev/null ||
+		{ echo 'aarch64-linux-gnu-gcc is not installed'; return 1; }
+	arch=arm64
+	each_lock
+	set -- 'drivers/gpu/drm/panfrost/*.c' 'drivers/gpu/drm/lima/*.c' 'drivers/gpu/drm/drm_*.c' \
+		':!drivers/gpu/drm/*/tests/*'
+	warnings base $(changed M "$@") >"$tmp/w-old" || return 1
+	warnings series $(changed AM "$@") >"$tmp/w-new" || return 1
+	only_new "$tmp/w-old" "$tmp/w-new"
+)
 
 # Not of the tests, which are for every machine, nor of drivers that want 64 bit.
 check_32bit() {
@@ -229,6 +250,7 @@ do_check() {
 	step 'kernel-doc: nothing new, added files complete' "$code" check_kernel_doc
 	step 'every commit compiles, modules use exported symbols' "$code $(gcc --version)" each_commit
 	step 'W=1 and sparse: nothing new' "$code $(gcc --version; sparse --version)" check_warnings
+	step 'arm64: W=1 of panfrost and lima, nothing new' "$code $(aarch64-linux-gnu-gcc --version)" check_arm64
 	step '32 bit, without debugfs, lockdep and tracing' "$code $(gcc --version)" check_32bit
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
