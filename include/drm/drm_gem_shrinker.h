@@ -79,8 +79,8 @@ struct drm_gem_reclaim {
 	/** @state: advice, flags and handle count; changed by cmpxchg only */
 	atomic_t state;
 
-	/** @last_used: jiffies of the last job; 0 when none since a scan looked */
-	u32 last_used;
+	/** @used: a job used it since it was given up, or since a scan looked */
+	bool used;
 
 	/** @adviser: the file that said DONTNEED last; only compared */
 	const struct drm_file *adviser;
@@ -232,8 +232,6 @@ int drm_gem_reclaim_export(struct drm_gem_object *obj);
 void drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs);
 bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
 		     enum drm_gem_madv madv);
-bool drm_gem_is_purged(const struct drm_gem_object *obj);
-void drm_gem_mark_used(struct drm_gem_object *obj);
 
 enum drm_gem_revoke_action
 drm_gem_revoke_action(const struct drm_gem_revoke_batch *batch);
@@ -279,11 +277,6 @@ static inline int drm_gem_reclaim_export(struct drm_gem_object *obj)
 static inline void
 drm_gem_reclaim_dma_buf_cached(struct drm_gem_object *obj, int refs)
 {
-}
-
-static inline bool drm_gem_is_purged(const struct drm_gem_object *obj)
-{
-	return false;
 }
 
 static inline void drm_gem_reclaim_swapped_in(struct drm_gem_object *obj)

@@ -100,6 +100,8 @@ void test_evict_custom(int fd)
 
 	vg_swap_on(VG_BIG_SIZE);
 	vg_bo_create_custom(&bo, fd, VG_BO_SIZE);
+	/* The first time that is when they are attached, which may take a busy host a while. */
+	igt_assert_eq(vg_bo_wait(&bo, 0), 0);
 	vg_bo_fill(&bo, 1);
 	igt_assert_eq(vg_bo_upload(&bo), 0);
 	igt_assert_eq(vg_bo_wait(&bo, 0), 0);

@@ -117,6 +117,31 @@ static enum drm_gem_class drm_gem_state_class(u32 state)
 			  DRM_GEM_CLASS_EVICTABLE;
 }
 
+static void drm_gem_state_move(struct drm_gem_shrinker *shrinker, long pages,
+			       enum drm_gem_class from, enum drm_gem_class to)
+{
+	struct drm_gem_counts __percpu *counts = shrinker->counts;
+
+	this_cpu_sub(counts->pages[from], pages);
+	this_cpu_add(counts->pages[to], pages);
+}
+
+/* Hands an object to the scanner that it was not handed to by @old. */
+static noinline void drm_gem_state_enqueue(struct drm_gem_object *obj, u32 old,
+					   u32 new)
+{
+	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
+	enum drm_gem_list_id id = new & DRM_GEM_RECLAIM_HOST ?
+				  DRM_GEM_LIST_HOST : DRM_GEM_LIST_GIVEN_UP;
+
+	if (new & ~old & DRM_GEM_RECLAIM_QUEUED)
+		llist_add(&obj->reclaim.given_up.queue,
+			  &shrinker->lists[id].queue);
+	if (new & ~old & DRM_GEM_RECLAIM_LISTED)
+		llist_add(&obj->reclaim.evictable.queue,
+			  &shrinker->lists[DRM_GEM_LIST_EVICTABLE].queue);
+}
+
 static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
 				  long pages, u32 old, u32 new)
 {
@@ -165,12 +190,8 @@ bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
 	if ((*old | new) & (DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_EVICTED))
 		drm_gem_state_account(shrinker, pages, *old, new);
 
-	if (new & ~*old & DRM_GEM_RECLAIM_QUEUED)
-		llist_add(&obj->reclaim.given_up.queue,
-			  &shrinker->lists[id].queue);
-	if (new & ~*old & DRM_GEM_RECLAIM_LISTED)
-		llist_add(&obj->reclaim.evictable.queue,
-			  &shrinker->lists[DRM_GEM_LIST_EVICTABLE].queue);
+	if (new & ~*old & (DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED))
+		drm_gem_state_enqueue(obj, *old, new);
 
 	return true;
 }
@@ -202,7 +223,7 @@ void drm_gem_reclaim_init(struct drm_gem_object *obj)
 
 	atomic_set(&reclaim->state, 0);
 	atomic_set(&reclaim->dma_buf_cached, 0);
-	reclaim->last_used = 0;
+	reclaim->used = false;
 	reclaim->adviser = NULL;
 	INIT_LIST_HEAD(&reclaim->given_up.node);
 	INIT_LIST_HEAD(&reclaim->evictable.node);
@@ -347,6 +368,38 @@ void drm_gem_reclaim_close(struct drm_gem_object *obj,
 }
 EXPORT_SYMBOL(drm_gem_reclaim_close);
 
+static void drm_gem_note_adviser(struct drm_gem_object *obj,
+				 const struct drm_file *file,
+				 enum drm_gem_madv madv)
+{
+	if (madv != DRM_GEM_MADV_DONTNEED)
+		return;
+
+	WRITE_ONCE(obj->reclaim.adviser, file);
+	/* Jobs from before do not earn it a second chance. */
+	WRITE_ONCE(obj->reclaim.used, false);
+}
+
+static noinline bool drm_gem_madvise_any(struct drm_gem_object *obj,
+					 const struct drm_file *file,
+					 enum drm_gem_madv madv)
+{
+	u32 old = drm_gem_state_read(obj);
+	bool retained = true;
+
+	do {
+		if (drm_gem_state_madv(old) == DRM_GEM_MADV_PURGED) {
+			retained = false;
+			break;
+		}
+		drm_gem_note_adviser(obj, file, madv);
+	} while (!drm_gem_state_try(obj, &old, (old & ~DRM_GEM_RECLAIM_MADV) | madv));
+
+	trace_drm_gem_madvise(obj, madv, retained);
+
+	return retained;
+}
+
 /**
  * drm_gem_madvise - take user space's advice on the contents of an object
  * @obj: GEM object
@@ -365,25 +418,44 @@ EXPORT_SYMBOL(drm_gem_reclaim_close);
 bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
 		     enum drm_gem_madv madv)
 {
+	const u32 ignored = DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED |
+			    DRM_GEM_RECLAIM_NOEVICT;
+	const u32 plain = DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_HANDLES;
+	u32 other = madv ^ DRM_GEM_MADV_DONTNEED;
 	u32 old = drm_gem_state_read(obj);
-	bool retained = true;
+	enum drm_gem_class live;
+	u32 new;
 
-	do {
-		if (drm_gem_state_madv(old) == DRM_GEM_MADV_PURGED) {
-			retained = false;
-			break;
-		}
+	/*
+	 * No other call is as frequent: what drm_gem_state_try() would do is
+	 * spelled out for objects that nothing special is known of.
+	 */
+	if (unlikely((old & ~ignored) != (plain | other)))
+		return drm_gem_madvise_any(obj, file, madv);
+
+	drm_gem_note_adviser(obj, file, madv);
+	new = old ^ DRM_GEM_MADV_DONTNEED;
+	live = DRM_GEM_CLASS_UNEVICTABLE;
+	if (madv == DRM_GEM_MADV_DONTNEED)
+		new |= DRM_GEM_RECLAIM_QUEUED;
+	if (!(old & DRM_GEM_RECLAIM_NOEVICT)) {
+		live = DRM_GEM_CLASS_EVICTABLE;
 		if (madv == DRM_GEM_MADV_WILLNEED)
-			continue;
+			new |= DRM_GEM_RECLAIM_LISTED;
+	}
 
-		WRITE_ONCE(obj->reclaim.adviser, file);
-		/* Jobs from before do not earn it a second chance. */
-		WRITE_ONCE(obj->reclaim.last_used, 0);
-	} while (!drm_gem_state_try(obj, &old, (old & ~DRM_GEM_RECLAIM_MADV) | madv));
+	if (unlikely(atomic_cmpxchg(&obj->reclaim.state, old, new) != old))
+		return drm_gem_madvise_any(obj, file, madv);
 
-	trace_drm_gem_madvise(obj, madv, retained);
+	drm_gem_state_move(obj->dev->gem_shrinker, obj->size >> PAGE_SHIFT,
+			   madv == DRM_GEM_MADV_DONTNEED ? live : DRM_GEM_CLASS_PURGEABLE,
+			   madv == DRM_GEM_MADV_DONTNEED ? DRM_GEM_CLASS_PURGEABLE : live);
+	if (unlikely(new & ~old & (DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED)))
+		drm_gem_state_enqueue(obj, old, new);
 
-	return retained;
+	trace_drm_gem_madvise(obj, madv, true);
+
+	return true;
 }
 EXPORT_SYMBOL(drm_gem_madvise);
 
@@ -402,31 +474,3 @@ bool drm_gem_reclaim_is_known(const struct drm_gem_object *obj)
 	return state & DRM_GEM_RECLAIM_RESIDENT && !(state & DRM_GEM_RECLAIM_NEVER);
 }
 EXPORT_SYMBOL(drm_gem_reclaim_is_known);
-
-/**
- * drm_gem_is_purged - did an object lose its contents?
- * @obj: GEM object
- *
- * Context: any. The answer "no" stays true while the resv of @obj is held.
- *
- * Returns: true when purged.
- */
-bool drm_gem_is_purged(const struct drm_gem_object *obj)
-{
-	return drm_gem_state_madv(drm_gem_state_read(obj)) == DRM_GEM_MADV_PURGED;
-}
-EXPORT_SYMBOL(drm_gem_is_purged);
-
-/**
- * drm_gem_mark_used - note that a job uses an object
- * @obj: GEM object
- *
- * One plain store. The next scan to find the object idle passes it over once.
- *
- * Context: any, usually holding the resv of @obj.
- */
-void drm_gem_mark_used(struct drm_gem_object *obj)
-{
-	WRITE_ONCE(obj->reclaim.last_used, (u32)jiffies | 1);
-}
-EXPORT_SYMBOL(drm_gem_mark_used);

@@ -56,14 +56,17 @@ struct drm_gem_revoke_batch *
 drm_gem_batch_get(struct drm_gem_shrinker *shrinker, enum drm_gem_list_id from)
 {
 	struct drm_gem_revoke_batch *batch;
-	unsigned int i;
+	int i, first;
 
-	/* One is always left to those who purge what the guest has. */
-	i = from == DRM_GEM_LIST_GIVEN_UP ? 0 : 1;
-	for (; i < DRM_GEM_REVOKE_BATCHES; i++)
+	/*
+	 * The first is only for those who purge what the guest has, and they
+	 * take it when there is no other.
+	 */
+	first = from == DRM_GEM_LIST_GIVEN_UP ? 0 : 1;
+	for (i = DRM_GEM_REVOKE_BATCHES - 1; i >= first; i--)
 		if (!test_and_set_bit_lock(i, &shrinker->busy))
 			break;
-	if (i == DRM_GEM_REVOKE_BATCHES)
+	if (i < first)
 		return NULL;
 
 	batch = &shrinker->batches[i];

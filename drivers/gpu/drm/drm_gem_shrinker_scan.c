@@ -54,9 +54,9 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 
 	if (!dma_resv_test_signaled(obj->resv, DMA_RESV_USAGE_BOOKKEEP)) {
 		why = DRM_GEM_REFUSED_BUSY;
-	} else if (READ_ONCE(obj->reclaim.last_used) && !scan->oom &&
+	} else if (READ_ONCE(obj->reclaim.used) && !scan->oom &&
 		   scan->from != DRM_GEM_LIST_HOST) {
-		WRITE_ONCE(obj->reclaim.last_used, 0);
+		WRITE_ONCE(obj->reclaim.used, false);
 		why = DRM_GEM_REFUSED_USED;
 	} else if (drm_gem_state_read(obj) & DRM_GEM_RECLAIM_EXPORTED &&
 		   drm_gem_reclaim_is_exported(obj)) {
@@ -72,16 +72,6 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 	dma_resv_unlock(obj->resv);
 
 	return why;
-}
-
-static bool drm_gem_lock_list(struct drm_gem_shrinker *shrinker, bool oom)
-{
-	/* Whoever holds it may be waiting for the memory that is missing. */
-	if (oom)
-		return mutex_trylock(&shrinker->lock);
-
-	mutex_lock(&shrinker->lock);
-	return true;
 }
 
 /* Both passes over one batch, which is gone afterwards. */
@@ -106,7 +96,8 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 	}
 
 	/* The one that was refused for want of reserves is no further, either. */
-	if (scan->stop && drm_gem_lock_list(shrinker, scan->oom)) {
+	if (scan->stop) {
+		mutex_lock(&shrinker->lock);
 		drm_gem_shrinker_unpick(shrinker, batch, i - 1);
 		mutex_unlock(&shrinker->lock);
 	}
@@ -183,10 +174,9 @@ void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 		if (!batch)
 			break;
 
-		if (drm_gem_lock_list(shrinker, scan->oom)) {
-			drm_gem_shrinker_pick(shrinker, batch, scan);
-			mutex_unlock(&shrinker->lock);
-		}
+		mutex_lock(&shrinker->lock);
+		drm_gem_shrinker_pick(shrinker, batch, scan);
+		mutex_unlock(&shrinker->lock);
 		if (!batch->nr) {
 			drm_gem_batch_free(batch);
 			break;

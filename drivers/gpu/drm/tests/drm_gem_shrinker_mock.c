@@ -314,6 +314,8 @@ void mock_exit(struct kunit *test)
 	flush_work(&mock->soon);
 	mock_answer(mock, UINT_MAX);
 	drm_gem_shrinker_drain(&mock->drm);
+	/* A work item may be in the midst of closing files. */
+	mock_wait(mock, !mock_stats(mock).resident_pages);
 
 	stats = mock_stats(mock);
 	KUNIT_EXPECT_NULL(test, mock->broken);

@@ -25,6 +25,9 @@ static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
 	if (bo->host_state == VIRTIO_GPU_HOST_LIVE)
 		return 0;
 
+	/* Whatever it was with the one before. */
+	WRITE_ONCE(bo->backing, VIRTIO_GPU_BACKING_DETACHED);
+
 	return vgdev->has_virgl_3d && !bo->dumb ?
 	       virtio_gpu_cmd_resource_create_3d(vgdev, bo, &params) :
 	       virtio_gpu_cmd_create_resource(vgdev, bo, &params);

@@ -49,7 +49,7 @@ int virtio_gpu_object_attach_pages(struct virtio_gpu_object *bo,
 {
 	struct drm_gem_object *obj = &bo->base.base;
 	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
-	bool was_detached = bo->detached;
+	enum virtio_gpu_backing backing = READ_ONCE(bo->backing);
 	struct virtio_gpu_mem_entry *ents;
 	struct virtio_gpu_fence *fence;
 	unsigned int nents;
@@ -68,16 +68,14 @@ int virtio_gpu_object_attach_pages(struct virtio_gpu_object *bo,
 		goto out_put_fence;
 
 	/* Whatever the host has of the last time. */
-	if (READ_ONCE(bo->attach_failed)) {
+	if (backing == VIRTIO_GPU_BACKING_REFUSED)
 		virtio_gpu_cmd_detach_backing(vgdev, bo);
-		WRITE_ONCE(bo->attach_failed, false);
-	}
 
 	/* An error to the DETACH may be answered from now on, and is no matter. */
-	WRITE_ONCE(bo->detached, false);
+	WRITE_ONCE(bo->backing, VIRTIO_GPU_BACKING_ATTACHED);
 	ret = virtio_gpu_object_attach(vgdev, bo, NULL, ents, nents, fence);
 	if (ret)
-		WRITE_ONCE(bo->detached, was_detached);
+		WRITE_ONCE(bo->backing, backing);
 	else
 		dma_resv_add_fence(obj->resv, &fence->f, DMA_RESV_USAGE_WRITE);
 
@@ -101,7 +99,7 @@ int virtio_gpu_object_restore(struct virtio_gpu_object *bo)
 
 	dma_resv_assert_held(obj->resv);
 
-	if (likely(!READ_ONCE(bo->detached) && !READ_ONCE(bo->attach_failed)))
+	if (likely(READ_ONCE(bo->backing) == VIRTIO_GPU_BACKING_ATTACHED))
 		return 0;
 
 	if (!drm_gem_reclaim_want(obj))
