@@ -9,7 +9,8 @@ cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 help:
 	@echo 'make run           the main job: three scenes under memory pressure, without and with swap, in'
 	@echo '                   guests with the unpatched and the patched kernel; tables and plots'
-	@echo 'make test          all tests: series-check, kunit, test-guest, and guests with IOMMUs and balloon'
+	@echo 'make test          all tests: series-check, kunit, test-guest, mesa, and guests with IOMMUs, with a'
+	@echo '                   balloon, and with GL programs while their caches are purged'
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
