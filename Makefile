@@ -7,8 +7,8 @@ cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 .PHONY: help run test kunit igt test-guest mesa series-check export deps clean-cache
 
 help:
-	@echo 'make run           the main job: three scenes under memory pressure, without and with swap, in'
-	@echo '                   guests with the unpatched and the patched kernel; tables and plots'
+	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
+	@echo '                   GL program, in guests with the unpatched and the patched kernel; tables and plots'
 	@echo 'make test          all tests: series-check, kunit, test-guest, mesa, and guests with IOMMUs, with a'
 	@echo '                   balloon, and with GL programs while their caches are purged'
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'

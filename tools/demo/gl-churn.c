@@ -431,9 +431,9 @@ static void idle(struct scene *scene, const char *ready_file, const sigset_t *wa
 	       (unsigned long long)(now_us() - begin) / 1000);
 
 	scene->client_pid = getpid();
+	/* where the kernel does not tell how much it is */
 	scene->bo_kib = 1;
 	scene->created = bytes / 1024;
-	scene->idle = bytes / 1024;
 	ready = open(ready_file, O_CREAT | O_WRONLY, 0600);
 	if (ready < 0)
 		die("cannot create %s", ready_file);
