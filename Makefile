@@ -4,7 +4,7 @@ export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
 DIR =
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit igt test-guest mesa mesa-export series-check export deps clean-cache
+.PHONY: help run test kunit igt test-guest mesa gl-cost mesa-export series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
+	@echo 'make gl-cost       what the patches to Mesa cost: frames per second with and without, ioctls (7 min)'
 	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, else in the cache)'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
 	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
@@ -38,6 +39,9 @@ igt test-guest: deps
 
 mesa: deps
 	@tools/mesa/build -t
+
+gl-cost: deps
+	@tools/vm/gl-cost -b $(BASE)
 
 mesa-export: deps
 	@tools/mesa/export $(DIR)
