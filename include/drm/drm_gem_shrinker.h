@@ -135,7 +135,8 @@ struct drm_gem_shrinker_ops {
 	/**
 	 * @revoke_flush: start what @revoke queued, once per batch; optional.
 	 *
-	 * Context: reclaim, no resv held. Must not wait.
+	 * Context: reclaim, no resv held. Must not wait, but for a device that
+	 * is told by registers: some 100 ms at most, after which it is given up.
 	 */
 	void (*revoke_flush)(struct drm_device *dev,
 			     struct drm_gem_revoke_batch *batch);
@@ -239,6 +240,7 @@ bool drm_gem_revoke_commit(struct drm_gem_revoke_batch *batch,
 			   struct drm_gem_object *obj);
 void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 			   struct drm_gem_object *obj, int err);
+void drm_gem_revoke_answer_all(struct drm_gem_revoke_batch *batch, int err);
 
 bool drm_gem_reclaim_want(struct drm_gem_object *obj);
 void drm_gem_reclaim_swapped_in(struct drm_gem_object *obj);

@@ -365,6 +365,26 @@ void drm_gem_revoke_answer(struct drm_gem_revoke_batch *batch,
 }
 EXPORT_SYMBOL(drm_gem_revoke_answer);
 
+/**
+ * drm_gem_revoke_answer_all - the same answer for all objects of a batch
+ * @batch: the batch that &drm_gem_shrinker_ops.revoke_flush was called with
+ * @err: as for drm_gem_revoke_answer()
+ *
+ * For devices that are told of all objects at once, by a driver that gives no
+ * other answer.
+ *
+ * Context: from &drm_gem_shrinker_ops.revoke_flush only.
+ */
+void drm_gem_revoke_answer_all(struct drm_gem_revoke_batch *batch, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		if (batch->revoked & BIT(i))
+			drm_gem_revoke_answer(batch, batch->objs[i], err);
+}
+EXPORT_SYMBOL(drm_gem_revoke_answer_all);
+
 /*
  * Waits for @timeout jiffies at most. Returns false when the batch now belongs to
  * the finisher.
