@@ -93,7 +93,8 @@ static void check(const char *what)
 
 	if (error != GL_NO_ERROR)
 		die("GL error 0x%04x, %s, frame %llu", error, what, (unsigned long long)nr_frames);
-	if (reset_status && (error = reset_status()) != GL_NO_ERROR)
+	error = reset_status ? reset_status() : GL_NO_ERROR;
+	if (error != GL_NO_ERROR)
 		die("context lost (0x%04x), %s, frame %llu", error, what,
 		    (unsigned long long)nr_frames);
 }
@@ -315,7 +316,8 @@ static uint64_t compare(uint32_t size, const char *what)
 		if (!memcmp(is, want, 4))
 			continue;
 		if (!wrong++ && !nr_wrong)
-			fprintf(stderr, "gl-churn: frame %llu, %s, pixel %u,%u is %02x%02x%02x%02x, should be %02x%02x%02x%02x\n",
+			fprintf(stderr,
+				"gl-churn: frame %llu, %s, pixel %u,%u is %02x%02x%02x%02x, not %02x%02x%02x%02x\n",
 				(unsigned long long)nr_frames, what, i % size, i / size,
 				is[0], is[1], is[2], is[3], want[0], want[1], want[2], want[3]);
 	}
