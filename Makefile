@@ -4,7 +4,7 @@ export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
 DIR =
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit igt test-guest mesa gl-cost mesa-export series-check export deps clean-cache
+.PHONY: help run test kunit panfrost igt test-guest mesa gl-cost mesa-export series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
@@ -12,6 +12,7 @@ help:
 	@echo 'make test          all tests: series-check, kunit, test-guest, mesa, and guests with IOMMUs, with a'
 	@echo '                   balloon, and with GL programs while their caches are purged'
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
+	@echo 'make panfrost      the panfrost driver under User-Mode Linux, on a model of its GPU'
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
@@ -33,6 +34,9 @@ test: deps
 
 kunit: deps
 	@tools/uml/kunit
+
+panfrost: deps
+	@tools/uml/panfrost
 
 igt test-guest: deps
 	@tools/igt/run

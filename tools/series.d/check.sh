@@ -220,7 +220,7 @@ our_texts() {
 
 check_spelling() {
 	command -v codespell >/dev/null || { echo 'codespell is not installed'; return 1; }
-	(cd "$top" && codespell -L filp,buildd $(our_texts) 2>&1)
+	(cd "$top" && codespell -L filp,buildd,renderd $(our_texts) 2>&1)
 }
 
 check_selftest() {
