@@ -27,7 +27,7 @@ struct drm_virtgpu_madvise {
 	__u32 bo_handle;
 	__u32 retained;
 	__u32 madv;
-	__u32 pad;
+	__u32 res_handle;
 };
 #define VIRTGPU_PARAM_MADVISE 10
 #define VIRTGPU_MADV_WILLNEED 0

@@ -267,7 +267,7 @@ void vg_bo_expect_sigbus(const struct vg_bo *bo)
 	close(fds[1]);
 }
 
-int vg_madvise(int fd, uint32_t handle, uint32_t madv)
+static int advise(int fd, uint32_t handle, uint32_t madv, uint32_t *resource)
 {
 	struct drm_virtgpu_madvise args = {
 		.bo_handle = handle,
@@ -276,15 +276,40 @@ int vg_madvise(int fd, uint32_t handle, uint32_t madv)
 	};
 	int ret = vg_ioctl(fd, DRM_IOCTL_VIRTGPU_MADVISE, &args);
 
+	*resource = args.res_handle;
 	if (ret)
 		return ret;
 	igt_assert_f(args.retained <= 1, "retained is 0x%x\n", args.retained);
 	return args.retained;
 }
 
+int vg_madvise(int fd, uint32_t handle, uint32_t madv)
+{
+	uint32_t resource;
+	int ret = advise(fd, handle, madv, &resource);
+
+	if (ret >= 0 && madv != REPLACE)
+		igt_assert_eq(resource, 0);
+	return ret;
+}
+
 int vg_bo_madvise(const struct vg_bo *bo, uint32_t madv)
 {
 	return vg_madvise(bo->fd, bo->handle, madv);
+}
+
+int vg_bo_replace(struct vg_bo *bo)
+{
+	uint32_t resource;
+	int ret = advise(bo->fd, bo->handle, REPLACE, &resource);
+
+	if (ret < 0)
+		return ret;
+	/* The host may still have the id of one that was lost bound to something. */
+	igt_assert_f(ret == (resource == bo->resource), "resource %u, after %u\n",
+		     resource, bo->resource);
+	bo->resource = resource;
+	return ret;
 }
 
 int vg_bo_wait(const struct vg_bo *bo, uint32_t flags)

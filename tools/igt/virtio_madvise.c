@@ -22,7 +22,7 @@
  * Description: EINVAL for advice that is not in the mask, which changes nothing.
  *
  * SUBTEST: invalid-pad
- * Description: EINVAL when the padding is not zero, which changes nothing.
+ * Description: EINVAL when res_handle is not zero, which changes nothing.
  *
  * SUBTEST: retained-without-pressure
  * Description: As long as memory is not short contents are retained, of BOs of any size.
@@ -125,8 +125,9 @@
  *	64 MiB, are counted as unevictable and purged, but not evicted.
  *
  * SUBTEST: replace
- * Description: A purged BO is replaced by one with the same handle, resource id, size and
- *	mmap offset, which can be used and purged like any other, over and over.
+ * Description: A purged BO is replaced by one with the same handle, size and mmap offset,
+ *	and a resource id of its own, which can be used and purged like any other, over and
+ *	over.
  *
  * SUBTEST: replace-never-purged
  * Description: A BO that has its contents, in memory or in swap, keeps them, and is needed
@@ -249,7 +250,7 @@ static void test_invalid_pad(int fd)
 		struct drm_virtgpu_madvise args = {
 			.bo_handle = bo.handle,
 			.madv = bit % 2 ? DONTNEED : REPLACE,
-			.pad = 1u << bit,
+			.res_handle = 1u << bit,
 		};
 
 		igt_assert_eq(vg_ioctl(fd, DRM_IOCTL_VIRTGPU_MADVISE, &args), -EINVAL);

@@ -21,7 +21,7 @@ struct drm_virtgpu_madvise {
 	__u32 bo_handle;
 	__u32 retained;
 	__u32 madv;
-	__u32 pad;
+	__u32 res_handle;
 };
 #define DRM_IOCTL_VIRTGPU_MADVISE \
 	DRM_IOWR(DRM_COMMAND_BASE + 0x0c, struct drm_virtgpu_madvise)
@@ -110,6 +110,7 @@ void vg_bo_expect_sigbus(const struct vg_bo *bo);
 
 int vg_madvise(int fd, uint32_t handle, uint32_t madv); /* retained */
 int vg_bo_madvise(const struct vg_bo *bo, uint32_t madv);
+int vg_bo_replace(struct vg_bo *bo); /* retained; and sets the resource */
 int vg_bo_wait(const struct vg_bo *bo, uint32_t flags);
 int vg_bo_upload(const struct vg_bo *bo);
 int vg_bo_download(const struct vg_bo *bo);

@@ -112,7 +112,7 @@ void test_fdinfo(int fd)
 	expect_usage(fd, a + b, 0, 0, 0);
 	vg_bo_check(&large);
 	expect_usage(fd, a + b, 0, a, 0);
-	igt_assert_eq(vg_bo_madvise(&small, REPLACE), 0);
+	igt_assert_eq(vg_bo_replace(&small), 0);
 	igt_assert_eq(vg_bo_wait(&small, 0), 0);
 	expect_usage(fd, a + b, 0, a + b, 0);
 

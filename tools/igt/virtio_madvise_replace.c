@@ -78,7 +78,7 @@ void test_replace(int fd)
 	for (int round = 0; round < 3; round++) {
 		purge(&bo);
 		igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 0);
-		igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+		igt_assert_eq(vg_bo_replace(&bo), 0);
 		igt_assert_eq(map_offset(&bo), offset);
 		expect_info(&bo);
 		igt_assert_eq(vg_counter("resident_pages") - resident, vg_bo_pages(&bo));
@@ -86,7 +86,7 @@ void test_replace(int fd)
 		/* It is needed now, and whole. */
 		vg_expect_kept();
 		igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 1);
-		igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 1);
+		igt_assert_eq(vg_bo_replace(&bo), 1);
 		expect_usable(&bo, 10 + round);
 		again = bo;
 		igt_assert_eq(vg_bo_mmap(&again), 0);
@@ -97,7 +97,7 @@ void test_replace(int fd)
 	/* One that was never mapped, and dumb ones, too. */
 	vg_bo_unmap(&bo);
 	purge(&bo);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+	igt_assert_eq(vg_bo_replace(&bo), 0);
 	igt_assert_eq(vg_bo_mmap(&bo), 0);
 	expect_zero(&bo);
 	vg_bo_close(&bo);
@@ -105,7 +105,7 @@ void test_replace(int fd)
 	igt_assert_eq(vg_bo_wait(&bo, 0), 0);
 	vg_bo_fill(&bo, 1);
 	purge(&bo);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+	igt_assert_eq(vg_bo_replace(&bo), 0);
 	expect_zero(&bo);
 	igt_assert_eq(vg_bo_upload(&bo), 0);
 	igt_assert_eq(vg_bo_wait(&bo, 0), 0);
@@ -119,12 +119,12 @@ void test_replace_never_purged(int fd)
 	vg_swap_on(VG_BIG_SIZE);
 	vg_bo_create_filled(&bo, fd, VG_BO_SIZE, 1);
 	vg_trace_start();
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 1);
+	igt_assert_eq(vg_bo_replace(&bo), 1);
 	vg_bo_check(&bo);
 
 	/* It is taken back, as by WILLNEED. */
 	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), 1);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 1);
+	igt_assert_eq(vg_bo_replace(&bo), 1);
 	vg_expect_kept();
 	vg_bo_check(&bo);
 	igt_assert_eq(vg_trace_commands(VG_CMD_ANY), 0);
@@ -133,7 +133,7 @@ void test_replace_never_purged(int fd)
 	/* What was evicted is not lost. */
 	vg_expect_evicted(1);
 	igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), 1);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 1);
+	igt_assert_eq(vg_bo_replace(&bo), 1);
 	vg_expect_kept();
 	vg_bo_check(&bo);
 
@@ -141,7 +141,7 @@ void test_replace_never_purged(int fd)
 	vg_expect_evicted(1);
 	purge(&bo);
 	vg_bo_expect_sigbus(&bo);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+	igt_assert_eq(vg_bo_replace(&bo), 0);
 	expect_zero(&bo);
 	vg_bo_close(&bo);
 	vg_swap_off();
@@ -157,7 +157,7 @@ void test_replace_zeroed(int fd)
 		vg_bo_create_filled(&bo, fd, sizes[i], i + 1);
 		for (int round = 0; round < 2; round++) {
 			purge(&bo);
-			igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+			igt_assert_eq(vg_bo_replace(&bo), 0);
 			again = bo;
 			igt_assert_eq(vg_bo_mmap(&again), 0);
 			expect_zero(&again);
@@ -190,7 +190,7 @@ void test_replace_mmapped_twice(int fd)
 		purge(&bo);
 		expect_sigbus_everywhere(&bo);
 		expect_sigbus_everywhere(&again);
-		igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+		igt_assert_eq(vg_bo_replace(&bo), 0);
 		/* in the last round only one of them is looked at before it is purged */
 		expect_zero(&bo);
 		if (round < 3)
@@ -213,17 +213,17 @@ void test_replace_mmapped_twice(int fd)
 /* Nothing is changed by what is refused, in any state. */
 static void expect_refused(struct vg_bo *bo, int error)
 {
-	igt_assert_eq(vg_bo_madvise(bo, REPLACE), error);
+	igt_assert_eq(vg_bo_replace(bo), error);
 	vg_expect_kept();
 	vg_bo_check(bo);
 	igt_assert_eq(vg_bo_madvise(bo, WILLNEED), 1);
 
 	igt_assert_eq(vg_bo_madvise(bo, DONTNEED), 1);
-	igt_assert_eq(vg_bo_madvise(bo, REPLACE), error);
+	igt_assert_eq(vg_bo_replace(bo), error);
 	if (error == -EBUSY)
 		return;
 	vg_expect_purged(1);
-	igt_assert_eq(vg_bo_madvise(bo, REPLACE), error);
+	igt_assert_eq(vg_bo_replace(bo), error);
 	vg_bo_expect_sigbus(bo);
 	igt_assert_eq(vg_bo_madvise(bo, WILLNEED), 0);
 	vg_bo_close(bo);
@@ -245,12 +245,12 @@ void test_replace_shared(int fd)
 	/* It was given up above, and its owner is alone now. */
 	vg_expect_purged(1);
 	igt_assert_eq(vg_open_name(other, name, &handle), 0);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), -EBUSY);
+	igt_assert_eq(vg_bo_replace(&bo), -EBUSY);
 	igt_assert_eq(vg_madvise(other, handle, REPLACE), -EBUSY);
 	vg_bo_expect_sigbus(&bo);
 	igt_assert_eq(vg_bo_madvise(&bo, WILLNEED), 0);
 	igt_assert_eq(vg_close_handle(other, handle), 0);
-	igt_assert_eq(vg_bo_madvise(&bo, REPLACE), 0);
+	igt_assert_eq(vg_bo_replace(&bo), 0);
 	expect_zero(&bo);
 	expect_usable(&bo, 2);
 	vg_bo_close(&bo);
@@ -291,7 +291,7 @@ static void race_client(struct race *race)
 		igt_assert_eq(vg_bo_madvise(&bo, DONTNEED), 1);
 		for (volatile int pause = i % 64 * 500; pause; pause--)
 			;
-		if (vg_bo_madvise(&bo, REPLACE)) {
+		if (vg_bo_replace(&bo)) {
 			vg_bo_check(&bo);
 			race->retained++;
 		} else {

@@ -5,32 +5,50 @@
 
 #include "virtgpu_drv.h"
 
-/*
- * Only of these can the host be asked for another one. The other one has the id of
- * the first, which user space knows and puts into its commands. To use an id again
- * is more than virglrenderer 0.7.0 and older (2019) can do.
- */
+/* Only of these can the host be asked for another one. */
 static bool virtio_gpu_object_is_replaceable(struct virtio_gpu_object *bo)
 {
 	return virtio_gpu_is_shmem(bo) && !bo->blob_mem &&
 	       !(bo->classic.bind & VIRTIO_GPU_BIND_CUSTOM);
 }
 
+/*
+ * The new resource has an id of its own: virglrenderer (0.10.4, 1.1.0) does not
+ * look up an index or vertex buffer of the id that is bound already, and would go
+ * on drawing with the one that was purged.
+ */
 static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
 				   struct virtio_gpu_object *bo)
 {
 	struct virtio_gpu_object_params params = { .classic = bo->classic };
+	uint32_t old_id = bo->hw_res_handle;
+	uint32_t id;
+	int ret;
 
 	/* If the rest failed the last time. */
 	if (bo->host_state == VIRTIO_GPU_HOST_LIVE)
 		return 0;
 
+	ret = virtio_gpu_resource_id_get(vgdev, &id);
+	if (ret)
+		return ret;
+
 	/* Whatever it was with the one before. */
 	WRITE_ONCE(bo->backing, VIRTIO_GPU_BACKING_DETACHED);
+	WRITE_ONCE(bo->hw_res_handle, id);
 
-	return vgdev->has_virgl_3d && !bo->dumb ?
-	       virtio_gpu_cmd_resource_create_3d(vgdev, bo, &params) :
-	       virtio_gpu_cmd_create_resource(vgdev, bo, &params);
+	if (vgdev->has_virgl_3d && !bo->dumb)
+		ret = virtio_gpu_cmd_resource_create_3d(vgdev, bo, &params);
+	else
+		ret = virtio_gpu_cmd_create_resource(vgdev, bo, &params);
+	if (ret) {
+		WRITE_ONCE(bo->hw_res_handle, old_id);
+		virtio_gpu_resource_id_put(vgdev, id);
+		return ret;
+	}
+
+	virtio_gpu_resource_id_put(vgdev, old_id);
+	return 0;
 }
 
 /* New pages, a new resource, and the one attached to the other. resv held. */

@@ -14,9 +14,8 @@
  * UNREF by itself and in no order that would be relied on; the pages go when
  * all answers of a batch are in.
  *
- * No other BO gets the resource id before this one is freed, and until then it
- * tells the host's mistakes from ours. Only to replace what was purged is it used
- * again.
+ * No other BO gets the resource id before this one is freed or replaced, and until
+ * then it tells the host's mistakes from ours.
  */
 
 static int virtio_gpu_revoke(struct drm_gem_object *obj,
