@@ -164,8 +164,22 @@ static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
 	}
 }
 
+/* The last that is said of an object. */
+static void drm_gem_state_uncount(struct drm_gem_shrinker *shrinker, long pages,
+				  u32 state)
+{
+	struct drm_gem_counts __percpu *counts = shrinker->counts;
+	enum drm_gem_class total = drm_gem_state_total(state);
+	enum drm_gem_class class = drm_gem_state_class(state);
+
+	if (class != total)
+		this_cpu_sub(counts->pages[class], pages);
+	if (state & DRM_GEM_RECLAIM_RESIDENT)
+		this_cpu_sub(counts->pages[total], pages);
+}
+
 /*
- * The only writer of the word. Tries to replace *@old by @new, as adjusted
+ * The writer of the word, but for shortcuts below. Tries to replace *@old by @new, as adjusted
  * here; on failure *@old holds what is there now.
  *
  * A scan that clears QUEUED or LISTED holds no reference, and the object may be
@@ -199,6 +213,16 @@ bool drm_gem_state_try(struct drm_gem_object *obj, u32 *old, u32 new)
 u32 drm_gem_state_read(const struct drm_gem_object *obj)
 {
 	return atomic_read(&obj->reclaim.state);
+}
+
+/* How many handles there are matters only to what was given up. */
+static bool drm_gem_state_try_handles(struct drm_gem_object *obj, u32 *old,
+				      u32 new)
+{
+	if ((*old | new) & DRM_GEM_RECLAIM_MADV)
+		return drm_gem_state_try(obj, old, new);
+
+	return atomic_try_cmpxchg(&obj->reclaim.state, (int *)old, new);
 }
 
 void drm_gem_state_change(struct drm_gem_object *obj, u32 clear, u32 set)
@@ -262,18 +286,22 @@ EXPORT_SYMBOL(drm_gem_reclaim_add);
 void drm_gem_reclaim_remove(struct drm_gem_object *obj)
 {
 	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
+	const u32 counted = DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_EVICTED;
 	u32 state = drm_gem_state_read(obj);
 
 	if (!shrinker)
 		return;
 
 	/* A scan that unlinks an object clears the flag after it has done so. */
-	if (state & (DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED))
+	if (state & (DRM_GEM_RECLAIM_QUEUED | DRM_GEM_RECLAIM_LISTED)) {
 		drm_gem_shrinker_unlink(shrinker, obj);
+		state = drm_gem_state_read(obj);
+	}
 
-	/* NEVER keeps it from being queued again. */
-	drm_gem_state_change(obj, DRM_GEM_RECLAIM_RESIDENT |
-			     DRM_GEM_RECLAIM_EVICTED, DRM_GEM_RECLAIM_NEVER);
+	/* Nobody else has it any more. NEVER keeps it from being queued again. */
+	atomic_set(&obj->reclaim.state, (state & ~counted) | DRM_GEM_RECLAIM_NEVER);
+	if (state & counted)
+		drm_gem_state_uncount(shrinker, obj->size >> PAGE_SHIFT, state);
 }
 EXPORT_SYMBOL(drm_gem_reclaim_remove);
 
@@ -332,7 +360,7 @@ void drm_gem_reclaim_open(struct drm_gem_object *obj)
 		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) ==
 		    DRM_GEM_RECLAIM_HANDLES_MASK)
 			return;
-	} while (!drm_gem_state_try(obj, &old, old + DRM_GEM_RECLAIM_HANDLES));
+	} while (!drm_gem_state_try_handles(obj, &old, old + DRM_GEM_RECLAIM_HANDLES));
 }
 EXPORT_SYMBOL(drm_gem_reclaim_open);
 
@@ -364,7 +392,7 @@ void drm_gem_reclaim_close(struct drm_gem_object *obj,
 		if ((old & DRM_GEM_RECLAIM_HANDLES_MASK) !=
 		    DRM_GEM_RECLAIM_HANDLES_MASK)
 			new -= DRM_GEM_RECLAIM_HANDLES;
-	} while (!drm_gem_state_try(obj, &old, new));
+	} while (!drm_gem_state_try_handles(obj, &old, new));
 }
 EXPORT_SYMBOL(drm_gem_reclaim_close);
 
