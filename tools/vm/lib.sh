@@ -23,5 +23,9 @@ lock() {
 	flock 9
 }
 
+# runs PID: whether it does, other than a child that ended and was not waited for, on which
+# kill -0 succeeds, too
+runs() { grep -qs '^State:[[:space:]]*[^XZ[:space:]]' "/proc/$1/status"; }
+
 # digest: a short key of what is on stdin
 digest() { sha256sum | cut -c1-20; }
