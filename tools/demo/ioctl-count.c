@@ -3,11 +3,13 @@
  * Counts the ioctls of a GL program, as it makes them: a library for LD_PRELOAD. When the
  * program ends, a line is added to the file that IOCTLS names:
  *
- *   IOCTLS program seconds S total N execbuffer N refused N create N dontneed N willneed N
- *          lost N replace N                                        (all in one line)
+ *   IOCTLS program seconds S total N execbuffer N refused N create N madvise N failed N
+ *          dontneed N willneed N lost N replace N                  (all in one line)
  *
- * refused: command buffers that the kernel answered with EINVAL, as it does when they name a
- * purged BO; lost: BOs that WILLNEED or WILLNEED_REPLACE found purged.
+ * refused: command buffers that failed, and maps and transfers that failed with EINVAL, as all
+ * of them do that name a purged BO; madvise: all calls, of which the last four are those that
+ * succeeded; lost: BOs that WILLNEED or WILLNEED_REPLACE found purged. What the caller has to
+ * repeat (EINTR, EAGAIN) has not failed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,17 +24,20 @@
 #include <unistd.h>
 
 /* numbers of include/uapi/drm/virtgpu_drm.h, of which the build has an old one */
-enum { EXECBUFFER = 0x42, RESOURCE_CREATE = 0x44, CREATE_BLOB = 0x4a, MADVISE = 0x4c };
+enum {
+	MAP = 0x41, EXECBUFFER, RESOURCE_CREATE = 0x44, TRANSFER_FROM_HOST = 0x46, TRANSFER_TO_HOST,
+	CREATE_BLOB = 0x4a, MADVISE = 0x4c,
+};
 enum { WILLNEED, DONTNEED, WILLNEED_REPLACE, ADVICES };
 
 struct madvise {
 	uint32_t bo_handle;
 	uint32_t retained;
 	uint32_t madv;
-	uint32_t pad;
+	uint32_t res_handle;
 };
 
-static unsigned long total, execbuffer, refused, create, advice[ADVICES], lost;
+static unsigned long total, execbuffer, refused, create, madvises, failed, advice[ADVICES], lost;
 static struct timespec begin;
 
 static void add(unsigned long *counter)
@@ -44,13 +49,14 @@ int ioctl(int fd, unsigned long request, ...)
 {
 	struct madvise *madvise;
 	va_list args;
+	int ret, error;
 	void *arg;
-	int ret;
 
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
 	ret = syscall(SYS_ioctl, fd, request, arg);
+	error = ret && errno != EINTR && errno != EAGAIN ? errno : 0;
 
 	add(&total);
 	if (_IOC_TYPE(request) != 'd')
@@ -58,7 +64,13 @@ int ioctl(int fd, unsigned long request, ...)
 	switch (_IOC_NR(request)) {
 	case EXECBUFFER:
 		add(&execbuffer);
-		if (ret && errno == EINVAL)
+		if (error)
+			add(&refused);
+		break;
+	case MAP:
+	case TRANSFER_FROM_HOST:
+	case TRANSFER_TO_HOST:
+		if (error == EINVAL)
 			add(&refused);
 		break;
 	case RESOURCE_CREATE:
@@ -67,6 +79,9 @@ int ioctl(int fd, unsigned long request, ...)
 		break;
 	case MADVISE:
 		madvise = arg;
+		add(&madvises);
+		if (error)
+			add(&failed);
 		if (ret || madvise->madv >= ADVICES)
 			break;
 		add(&advice[madvise->madv]);
@@ -95,11 +110,11 @@ static void report(void)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	len = snprintf(line, sizeof(line),
-		       "IOCTLS %s seconds %.2f total %lu execbuffer %lu refused %lu create %lu dontneed %lu willneed %lu lost %lu replace %lu\n",
+		       "IOCTLS %s seconds %.2f total %lu execbuffer %lu refused %lu create %lu madvise %lu failed %lu dontneed %lu willneed %lu lost %lu replace %lu\n",
 		       program_invocation_short_name,
 		       end.tv_sec - begin.tv_sec + (end.tv_nsec - begin.tv_nsec) / 1e9, total,
-		       execbuffer, refused, create, advice[DONTNEED], advice[WILLNEED], lost,
-		       advice[WILLNEED_REPLACE]);
+		       execbuffer, refused, create, madvises, failed, advice[DONTNEED],
+		       advice[WILLNEED], lost, advice[WILLNEED_REPLACE]);
 	/* one write, since others add their lines at the same time */
 	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, line, len) != len)
