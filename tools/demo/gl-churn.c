@@ -3,7 +3,9 @@
  * A GL program as a user has them: allocates vertex buffers, textures and renderbuffers, draws
  * with them, frees them, and compares every pixel with what it must be. Each frame replaces
  * half of the buffers and textures, writes some of the others again, and draws with all of
- * them. What it does depends on nothing but its arguments.
+ * them. First and last, it draws with new buffers of indices, vertices and uniforms, asks
+ * queries which parts of that were visible, and frees them all. What it does depends on
+ * nothing but its arguments.
  *
  * usage: gl-churn [-s SEED] [-b BUFFERS] [-k KIB] [-t TEXTURES] [-f FRAMES] [-d SECONDS]
  *                 [-i STATE-FILE READY-FILE]
@@ -21,7 +23,7 @@
  *	GL-IDLE buffers N bytes N ms T    it has freed so much, in that time: all of it can be
  *	                                  in the driver's cache, if that keeps it for long enough
  *	GL-NEXT wrong N ms T              the frame after that
- *	GL frames N pixels N wrong N      last line
+ *	GL frames N pixels N wrong N      last line; queries that were wrong count as pixels
  *
  * Exit: 0 no wrong pixel, 1 an error of GL or EGL, a lost context, or another driver than
  * virgl, 3 wrong pixels.
@@ -40,6 +42,13 @@ typedef GLenum (*reset_status_fn)(void); /* of GL_EXT_robustness */
 
 #define STRIDE 2048	/* one point for each half page of a buffer, so that a lost page is seen */
 #define TEX_SIZE 64
+
+/* what is drawn by indices: buffers of one page each, smaller than any other */
+#define PAGE 4096
+#define GRID 32		/* points in a row and in a column */
+#define INDICES (PAGE / 2)
+#define UNIFORMS (PAGE / 16)
+#define PARTS 8		/* with a query each */
 
 struct vertex {
 	float x, y;
@@ -62,7 +71,8 @@ static unsigned int max_points;		/* in one buffer */
 static struct buffer *buffers;
 static struct texture *textures;
 static uint8_t *staging, *pixels, (*expected)[4];
-static GLuint points_program, points_invert, quad_program, quad;
+static GLuint points_program, points_invert, quad_program, quad, indexed_program;
+static GLuint indices, vertices, uniforms;	/* all new for indexed_program */
 static reset_status_fn reset_status;
 static uint64_t random_state, nr_frames, nr_pixels, nr_wrong;
 static volatile sig_atomic_t asked;
@@ -196,6 +206,15 @@ static void start_gl(void)
 		"void main() { gl_Position = vec4(place, 0.0, 1.0); at = place * 0.5 + 0.5; }",
 		"precision highp float; varying vec2 at; uniform sampler2D texture;"
 		"void main() { gl_FragColor = texture2D(texture, at); }");
+	/* UNIFORMS and GRID */
+	indexed_program = program(
+		"#version 300 es\n"
+		"in vec4 colour; flat out vec4 c; layout(std140) uniform block { vec4 invert[256]; };"
+		"void main() { int i = gl_VertexID; gl_PointSize = 1.0;"
+		" gl_Position = vec4((vec2(i % 32, i / 32) + 0.5) / 16.0 - 1.0, 0.0, 1.0);"
+		" c = abs(invert[i % 256] - colour); }",
+		"#version 300 es\n"
+		"precision highp float; flat in vec4 c; out vec4 to; void main() { to = c; }");
 	glGenBuffers(1, &quad);
 	glBindBuffer(GL_ARRAY_BUFFER, quad);
 	glBufferData(GL_ARRAY_BUFFER, sizeof(corners), corners, GL_STATIC_DRAW);
@@ -383,12 +402,108 @@ static uint64_t check_textures(void)
 	return wrong;
 }
 
+static GLuint new_buffer(GLenum target)
+{
+	GLuint name;
+
+	glGenBuffers(1, &name);
+	glBindBuffer(target, name);
+	glBufferData(target, PAGE, NULL, GL_STATIC_DRAW);
+	return name;
+}
+
+/* indices come first: the driver's cache is searched for them before it throws old ones away */
+static void new_indexed(void)
+{
+	indices = new_buffer(GL_ELEMENT_ARRAY_BUFFER);
+	vertices = new_buffer(GL_ARRAY_BUFFER);
+	uniforms = new_buffer(GL_UNIFORM_BUFFER);
+}
+
+/*
+ * Draws some of a grid of points, in parts, of which depth hides some. Nothing else has an index
+ * buffer, so this one may be what the host drew with last. If it was replaced since, and the
+ * host still has the old one, other points are drawn than these.
+ */
+static uint64_t check_indexed(void)
+{
+	static uint32_t version;
+	uint32_t slot = nr_buffers + nr_textures;
+	GLuint queries[PARTS];
+	float invert[UNIFORMS][4] = { 0 };
+	uint16_t index[INDICES];
+	uint64_t wrong;
+
+	version++;
+	for (uint32_t i = 0; i < INDICES; i++)
+		index[i] = content(slot + 1, version, i) % (GRID * GRID);
+	for (uint32_t i = 0; i < UNIFORMS * 3; i++)
+		invert[i / 3][i % 3] = content(slot + 2, version, i) % 2;
+	for (uint32_t i = 0; i < GRID * GRID; i++)
+		colour_of(slot, version, i, staging + i * 4);
+	glBufferSubData(GL_ELEMENT_ARRAY_BUFFER, 0, sizeof(index), index);
+	glBufferSubData(GL_ARRAY_BUFFER, 0, GRID * GRID * 4, staging);
+	glBufferSubData(GL_UNIFORM_BUFFER, 0, sizeof(invert), invert);
+	glBindBufferBase(GL_UNIFORM_BUFFER, 0, uniforms);
+	glGenQueries(PARTS, queries);
+
+	glViewport(0, 0, GRID, GRID);
+	glClearColor(0, 0, 0, 0);
+	glClear(GL_COLOR_BUFFER_BIT | GL_DEPTH_BUFFER_BIT);
+	glUseProgram(indexed_program);
+	glEnable(GL_DEPTH_TEST);
+	glEnableVertexAttribArray(1);
+	glVertexAttribPointer(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, 0, NULL);
+	memset(expected, 0, GRID * GRID * 4);
+	for (uint32_t part = 0; part < PARTS; part++) {
+		uint32_t first = part * INDICES / PARTS, visible = content(slot + 3, version, part) % 2;
+
+		glDepthFunc(visible ? GL_ALWAYS : GL_NEVER);
+		glBeginQuery(GL_ANY_SAMPLES_PASSED, queries[part]);
+		glDrawElements(GL_POINTS, INDICES / PARTS, GL_UNSIGNED_SHORT, (void *)(first * 2UL));
+		glEndQuery(GL_ANY_SAMPLES_PASSED);
+		for (uint32_t i = first; visible && i < first + INDICES / PARTS; i++) {
+			uint8_t *to = expected[index[i]];
+
+			memcpy(to, staging + index[i] * 4, 4);
+			for (uint32_t j = 0; j < 3; j++)
+				to[j] ^= invert[index[i] % UNIFORMS][j] ? 0xff : 0;
+		}
+	}
+	glDisable(GL_DEPTH_TEST);
+	check("while it drew by indices");
+	wrong = compare(GRID, "indexed");
+	for (uint32_t part = 0; part < PARTS; part++) {
+		GLuint is, want = content(slot + 3, version, part) % 2;
+
+		glGetQueryObjectuiv(queries[part], GL_QUERY_RESULT, &is);
+		if (is == want)
+			continue;
+		if (!wrong++ && !nr_wrong)
+			fprintf(stderr, "gl-churn: frame %llu, query %u is %u, not %u\n",
+				(unsigned long long)nr_frames, part, is, want);
+		nr_wrong++;
+	}
+
+	/* no triangle: the driver turns to other vertices, and has nothing to tell the host */
+	glBindBuffer(GL_ARRAY_BUFFER, quad);
+	glVertexAttribPointer(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, 0, NULL);
+	glDrawArrays(GL_TRIANGLES, 0, 2);
+	glDisableVertexAttribArray(1);
+	glDeleteBuffers(1, &indices);
+	glDeleteBuffers(1, &vertices);
+	glDeleteBuffers(1, &uniforms);
+	glDeleteQueries(PARTS, queries);
+	check("after it drew by indices");
+	return wrong;
+}
+
 static uint64_t frame(void)
 {
 	GLuint framebuffer, colour_depth[2];
 	uint64_t wrong;
 
-	update_all();
+	new_indexed();
 	glGenFramebuffers(1, &framebuffer);
 	glGenRenderbuffers(2, colour_depth);
 	glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
@@ -402,9 +517,13 @@ static uint64_t frame(void)
 				  colour_depth[1]);
 	if (glCheckFramebufferStatus(GL_FRAMEBUFFER) != GL_FRAMEBUFFER_COMPLETE)
 		die("the framebuffer is not complete");
-	wrong = check_buffers();
-	/* what it draws last is small: the driver holds on to what it used last */
+	wrong = check_indexed();
+	update_all();
+	wrong += check_buffers();
 	wrong += check_textures();
+	/* what it draws last is small: the driver holds on to what it used last */
+	new_indexed();
+	wrong += check_indexed();
 	glBindFramebuffer(GL_FRAMEBUFFER, 0);
 	glDeleteFramebuffers(1, &framebuffer);
 	glDeleteRenderbuffers(2, colour_depth);
