@@ -17,7 +17,7 @@ help:
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
 	@echo 'make gl-cost       what the patches to Mesa cost: frames per second with and without, ioctls (7 min)'
-	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, else in the cache)'
+	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, new or empty, else in the cache)'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
 	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
 	@echo 'make deps          installs the Debian packages needed (as root), or names them'
