@@ -76,7 +76,7 @@ struct drm_gem_reclaim_link {
  * not look inside.
  */
 struct drm_gem_reclaim {
-	/** @state: advice, flags and handle count; changed by cmpxchg only */
+	/** @state: advice, flags and handle count, see "States" */
 	atomic_t state;
 
 	/** @used: a job used it since it was given up, or since a scan looked */

@@ -81,6 +81,14 @@ void test_exec_purged(int fd)
 	vg_bo_create_purged(&purged, fd, VG_BO_SIZE);
 	vg_bo_create_filled(&live, fd, VG_BO_SIZE, 2);
 
+	/* in memory, then in swap, from where it is not brought back for such a job */
+	vg_trace_start();
+	igt_assert_eq(vg_bo_copy(&live, &purged), -EINVAL);
+	igt_assert_eq(vg_bo_copy(&purged, &live), -EINVAL);
+	igt_assert_eq(vg_trace_commands(VG_CMD_ANY), 0);
+	vg_trace_stop();
+	vg_swap_on(VG_BIG_SIZE);
+	vg_expect_evicted(1);
 	vg_trace_start();
 	igt_assert_eq(vg_bo_copy(&live, &purged), -EINVAL);
 	igt_assert_eq(vg_bo_copy(&purged, &live), -EINVAL);
@@ -91,6 +99,7 @@ void test_exec_purged(int fd)
 	vg_trace_stop();
 
 	vg_bo_check(&live);
+	vg_swap_off();
 	memset(live.map, 0, live.size);
 	igt_assert_eq(vg_bo_download(&live), 0);
 	igt_assert_eq(vg_bo_wait(&live, 0), 0);

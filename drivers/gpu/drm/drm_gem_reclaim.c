@@ -18,9 +18,10 @@
  *
  * All that the shrinker has to know of an object is in one atomic word,
  * &drm_gem_reclaim.state: the advice, the flags, and the number of handles.
- * Every change is a cmpxchg of the whole word. Its winner adds the difference
- * to the per-CPU page counts, so that these are always the sum over all words,
- * and queues the object for the scanner when it has become one to look at.
+ * Every change is a cmpxchg of the whole word, but the last, of an object that
+ * nobody else has. Its winner adds the difference to the per-CPU page counts, so
+ * that these are always the sum over all words, and queues the object for the
+ * scanner when it has become one to look at.
  *
  * An object leaves DONTNEED for PURGED in drm_gem_revoke_commit(), by a
  * cmpxchg that fails when user space said WILLNEED first. Whoever wins decides
@@ -164,23 +165,9 @@ static void drm_gem_state_account(struct drm_gem_shrinker *shrinker,
 	}
 }
 
-/* The last that is said of an object. */
-static void drm_gem_state_uncount(struct drm_gem_shrinker *shrinker, long pages,
-				  u32 state)
-{
-	struct drm_gem_counts __percpu *counts = shrinker->counts;
-	enum drm_gem_class total = drm_gem_state_total(state);
-	enum drm_gem_class class = drm_gem_state_class(state);
-
-	if (class != total)
-		this_cpu_sub(counts->pages[class], pages);
-	if (state & DRM_GEM_RECLAIM_RESIDENT)
-		this_cpu_sub(counts->pages[total], pages);
-}
-
 /*
- * The writer of the word, but for shortcuts below. Tries to replace *@old by @new, as adjusted
- * here; on failure *@old holds what is there now.
+ * The writer of the word, but for shortcuts below. Tries to replace *@old by
+ * @new, as adjusted here; on failure *@old holds what is there now.
  *
  * A scan that clears QUEUED or LISTED holds no reference, and the object may be
  * freed as soon as that is visible: all that is needed later is read before.
@@ -287,7 +274,7 @@ void drm_gem_reclaim_remove(struct drm_gem_object *obj)
 {
 	struct drm_gem_shrinker *shrinker = obj->dev->gem_shrinker;
 	const u32 counted = DRM_GEM_RECLAIM_RESIDENT | DRM_GEM_RECLAIM_EVICTED;
-	u32 state = drm_gem_state_read(obj);
+	u32 state = drm_gem_state_read(obj), last;
 
 	if (!shrinker)
 		return;
@@ -299,9 +286,10 @@ void drm_gem_reclaim_remove(struct drm_gem_object *obj)
 	}
 
 	/* Nobody else has it any more. NEVER keeps it from being queued again. */
-	atomic_set(&obj->reclaim.state, (state & ~counted) | DRM_GEM_RECLAIM_NEVER);
+	last = (state & ~counted) | DRM_GEM_RECLAIM_NEVER;
+	atomic_set(&obj->reclaim.state, last);
 	if (state & counted)
-		drm_gem_state_uncount(shrinker, obj->size >> PAGE_SHIFT, state);
+		drm_gem_state_account(shrinker, obj->size >> PAGE_SHIFT, state, last);
 }
 EXPORT_SYMBOL(drm_gem_reclaim_remove);
 

@@ -15,7 +15,8 @@ static bool virtio_gpu_object_is_replaceable(struct virtio_gpu_object *bo)
 /*
  * The new resource has an id of its own: virglrenderer (0.10.4, 1.1.0) does not
  * look up an index or vertex buffer of the id that is bound already, and would go
- * on drawing with the one that was purged.
+ * on drawing with the one that was purged. With virglhack=0 an id comes back, as it
+ * does when BOs are freed.
  */
 static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
 				   struct virtio_gpu_object *bo)
@@ -76,19 +77,39 @@ static int virtio_gpu_object_refill(struct virtio_gpu_object *bo)
 }
 
 /*
- * WILLNEED_REPLACE. @ctx_id is the caller's context, from which the resource was
- * detached when the BO was purged; 0 without virgl.
- *
- * Returns 1 when the contents were retained, 0 when they were replaced, -EINVAL
- * for BOs with which that cannot be done, -EBUSY when it cannot be done now,
- * -ERESTARTSYS, -ENOMEM, or why a command could not be queued. On error the BO
- * is as lost as before; the host may have a resource for it again, which the next
- * call uses and the end of the BO destroys.
+ * Is the handle still there, and the same? Who may have closed it has no say in a
+ * BO that others opened since. To be called when there is one handle only: it is
+ * taken out of the table before it is counted as closed.
  */
-int virtio_gpu_object_replace(struct virtio_gpu_object *bo, uint32_t ctx_id)
+static bool virtio_gpu_object_has_handle(struct drm_gem_object *obj,
+					 struct drm_file *file, u32 handle)
+{
+	bool has;
+
+	spin_lock(&file->table_lock);
+	has = idr_find(&file->object_idr, handle) == obj;
+	spin_unlock(&file->table_lock);
+
+	return has;
+}
+
+/*
+ * WILLNEED_REPLACE by @file, whose context was detached from the resource when the
+ * BO was purged. Sets what @args returns.
+ *
+ * Returns 0, -EINVAL for BOs with which that cannot be done, -EBUSY when it cannot
+ * be done now, -ENOENT when the handle was closed meanwhile, -ERESTARTSYS, -ENOMEM,
+ * or why a command could not be queued. On error the BO is as lost as before; the
+ * host may have a resource for it again, of another id, which the next call uses
+ * and the end of the BO destroys.
+ */
+int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
+			      struct drm_file *file,
+			      struct drm_virtgpu_madvise *args)
 {
 	struct drm_gem_object *obj = &bo->base.base;
 	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
+	struct virtio_gpu_fpriv *vfpriv = file->driver_priv;
 	struct virtio_gpu_object_array *objs;
 	int ret;
 
@@ -116,18 +137,25 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo, uint32_t ctx_id)
 			goto out_free;
 	}
 
+	args->retained = ret > 0;
 	if (!ret) {
-		ret = virtio_gpu_object_refill(bo);
-		if (!ret && ctx_id) {
-			virtio_gpu_cmd_context_attach_resource(vgdev, ctx_id,
+		if (virtio_gpu_object_has_handle(obj, file, args->bo_handle))
+			ret = virtio_gpu_object_refill(bo);
+		else
+			ret = -ENOENT;
+		if (!ret && vfpriv) {
+			virtio_gpu_cmd_context_attach_resource(vgdev,
+							       vfpriv->ctx_id,
 							       objs);
 			objs = NULL;
 		}
 	}
+	if (ret >= 0)
+		args->res_handle = bo->hw_res_handle;
 	dma_resv_unlock(obj->resv);
 	virtio_gpu_notify(vgdev);
 
 out_free:
 	virtio_gpu_array_put_free(objs);
-	return ret;
+	return min(ret, 0);
 }
