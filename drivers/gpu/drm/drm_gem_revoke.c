@@ -206,8 +206,12 @@ static bool drm_gem_finish_one(struct drm_gem_revoke_batch *batch,
  * With @io, what was evicted is written out at once. Left to vmscan, 27 to 130
  * of 200 MiB of idle objects stayed in memory, while it wrote out the pages of
  * the process that was in need of more; with this, 2 MiB at most.
+ *
+ * With @late, what was freed is left for vmscan to fetch, and that before the
+ * batch is seen to be free: the OOM notifier waits for either.
  */
-unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io)
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io,
+				   bool late)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
 	struct drm_gem_object *write[DRM_GEM_REVOKE_BATCH];
@@ -228,6 +232,9 @@ unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io)
 			WRITE_ONCE(batch->objs[i], NULL);
 		}
 	}
+
+	if (late && batch->from != DRM_GEM_LIST_HOST)
+		atomic_long_add(freed, &shrinker->freed_late);
 
 	drm_gem_batch_drop(batch);
 	if (batch->revoked) {
@@ -250,15 +257,10 @@ static void drm_gem_finisher(struct work_struct *work)
 {
 	struct drm_gem_revoke_batch *batch =
 		container_of(work, struct drm_gem_revoke_batch, finish.work);
-	struct drm_gem_shrinker *shrinker = batch->shrinker;
-	enum drm_gem_list_id from = batch->from;
 	unsigned int noreclaim = memalloc_noreclaim_save();
-	unsigned long freed;
 
 	/* It can wait for swap to be freed; to write is left to vmscan. */
-	freed = drm_gem_batch_finish(batch, from == DRM_GEM_LIST_GIVEN_UP);
-	if (from != DRM_GEM_LIST_HOST)
-		atomic_long_add(freed, &shrinker->freed_late);
+	drm_gem_batch_finish(batch, batch->from == DRM_GEM_LIST_GIVEN_UP, true);
 	memalloc_noreclaim_restore(noreclaim);
 }
 

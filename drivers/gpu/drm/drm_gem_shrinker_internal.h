@@ -170,7 +170,8 @@ void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
 void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch);
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
 			unsigned long timeout);
-unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io);
+unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io,
+				   bool late);
 int drm_gem_shrinker_revoke_init(struct drm_gem_shrinker *shrinker);
 void drm_gem_shrinker_revoke_fini(struct drm_gem_shrinker *shrinker);
 

@@ -124,7 +124,7 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 		}
 	}
 
-	scan->freed += drm_gem_batch_finish(batch, scan->io);
+	scan->freed += drm_gem_batch_finish(batch, scan->io, false);
 }
 
 /* vmscan asks for a page at a time: no scan of its own looks at more than a batch. */
