@@ -225,7 +225,8 @@ our_texts() {
 
 check_spelling() {
 	command -v codespell >/dev/null || { echo 'codespell is not installed'; return 1; }
-	(cd "$top" && codespell -L filp,buildd,renderd $(our_texts) 2>&1)
+	# similiar: in a line of the kernel that a patch takes out
+	(cd "$top" && codespell -L filp,buildd,renderd,similiar $(our_texts) 2>&1)
 }
 
 check_selftest() {
