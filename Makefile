@@ -2,9 +2,10 @@
 # Everything that is built lives in the cache, outside of this tree (CACHE=).
 export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
 DIR =
+CSV = tools/bench/baseline.csv
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit panfrost igt test-guest mesa gl-cost mesa-export series-check export deps clean-cache
+.PHONY: help run test kunit panfrost igt test-guest mesa gl-cost bench bench-compare mesa-export series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
@@ -18,6 +19,8 @@ help:
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
 	@echo 'make gl-cost       what the patches to Mesa cost: frames per second with and without, ioctls (7 min)'
 	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, new or empty, else in the cache)'
+	@echo 'make bench         what the series costs, against its targets: table, CSV and plot (3 min)'
+	@echo 'make bench-compare the same, and fails when a row is worse than in CSV=FILE (default: the stored one)'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
 	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
 	@echo 'make deps          installs the Debian packages needed (as root), or names them'
@@ -47,6 +50,12 @@ mesa: deps
 gl-cost: deps
 	@tools/vm/gl-cost -b $(BASE)
 
+bench: deps
+	@tools/bench/run -b $(BASE)
+
+bench-compare: deps
+	@tools/bench/run -b $(BASE) -c $(CSV)
+
 mesa-export: deps
 	@tools/mesa/export $(DIR)
 
@@ -60,4 +69,4 @@ deps:
 	@tools/deps
 
 clean-cache:
-	@cd "$(cache)" && rm -rf base check each export igt mesa run series src uml vm
+	@cd "$(cache)" && rm -rf base bench check each export igt mesa run series src uml vm
