@@ -22,7 +22,7 @@ help:
 	@echo 'make bench         what the series costs, against its targets: table, CSV and plot (3 min)'
 	@echo 'make bench-compare the same, and fails when a row is worse than in CSV=FILE (default: the stored one)'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
-	@echo 'make export        writes the series for git am (DIR=DIR, else in the cache)'
+	@echo 'make export        writes the series for git am (DIR=DIR, new or empty, else in the cache)'
 	@echo 'make deps          installs the Debian packages needed (as root), or names them'
 	@echo 'make clean-cache   removes everything built'
 	@echo
