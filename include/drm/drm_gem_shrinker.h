@@ -125,9 +125,10 @@ struct drm_gem_shrinker_ops {
 	 * reserves of its own.
 	 *
 	 * Returns: 0 when committed, -EAGAIN when this BO cannot be revoked
-	 * now, -EBUSY when no other BO can either (out of reserves). A driver
-	 * that committed and then could not send gives -EAGAIN as the answer
-	 * and returns -EBUSY; without commit nothing has changed on error.
+	 * now, -EBUSY when no other BO can either until the device answers
+	 * (out of reserves). A driver that committed and then could not send
+	 * gives -EAGAIN as the answer and returns -EBUSY; without commit
+	 * nothing has changed on error.
 	 */
 	int (*revoke)(struct drm_gem_object *obj,
 		      struct drm_gem_revoke_batch *batch);
@@ -136,7 +137,7 @@ struct drm_gem_shrinker_ops {
 	 * @revoke_flush: start what @revoke queued, once per batch; optional.
 	 *
 	 * Context: reclaim, no resv held. Must not wait, but for a device that
-	 * is told by registers: some 100 ms at most, after which it is given up.
+	 * is told by registers: some 300 ms at most, after which it is given up.
 	 */
 	void (*revoke_flush)(struct drm_device *dev,
 			     struct drm_gem_revoke_batch *batch);
@@ -200,6 +201,8 @@ struct drm_gem_shrinker_stats {
 	unsigned long scans;
 	/** @waits: batches that had to be waited for */
 	unsigned long waits;
+	/** @longest_wait_us: the longest wait for a batch, or of the OOM notifier */
+	u64 longest_wait_us;
 	/** @late: batches that the device owes an answer past the deadline, now */
 	unsigned long late;
 	/** @refused: BOs passed over, by reason */
@@ -212,7 +215,7 @@ struct drm_gem_shrinker_stats {
 
 /* Number of BOs revoked together, and of batches that may be under way. */
 #define DRM_GEM_REVOKE_BATCH		32
-#define DRM_GEM_REVOKE_BATCHES		4
+#define DRM_GEM_REVOKE_BATCHES		8
 
 #if IS_ENABLED(CONFIG_DRM_GEM_SHRINKER)
 

@@ -6,6 +6,7 @@
 #include <linux/dma-resv.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/sched/mm.h>
 
 #include <drm/drm_device.h>
@@ -23,9 +24,10 @@
  * throttled reclaim sleeps anyway, so only a host in trouble exceeds it. The
  * scan then leaves the batch to the *finisher*, a work item that runs when the
  * answer comes, whether or not a scan comes by. Until that happens further
- * scans do nothing: a device that does not answer is not given more to do, and
- * its slowness is paid for once. Pages that the finisher frees are reported to
- * the mm by the next scan that is made for it.
+ * scans do nothing: a device that does not answer is given no more to do than
+ * the next batch, which was sent, and its slowness is paid for once. Pages
+ * that the finisher frees are reported to the mm by the next scan that is made
+ * for it.
  *
  * The OOM notifier is the last stop before a victim is chosen. It goes on until
  * something was freed or nothing is left to look at, waits for the device for
@@ -387,6 +389,16 @@ void drm_gem_revoke_answer_all(struct drm_gem_revoke_batch *batch, int err)
 }
 EXPORT_SYMBOL(drm_gem_revoke_answer_all);
 
+void drm_gem_note_wait(struct drm_gem_shrinker *shrinker, ktime_t begin)
+{
+	s64 us = ktime_us_delta(ktime_get(), begin);
+	s64 longest = atomic64_read(&shrinker->longest_wait);
+
+	while (us > longest &&
+	       !atomic64_try_cmpxchg(&shrinker->longest_wait, &longest, us))
+		;
+}
+
 /*
  * Waits for @timeout jiffies at most. Returns false when the batch now belongs to
  * the finisher.
@@ -395,8 +407,12 @@ bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
 			unsigned long timeout)
 {
 	struct drm_gem_shrinker *shrinker = batch->shrinker;
+	ktime_t begin = ktime_get();
+	unsigned long left;
 
-	if (wait_for_completion_timeout(&batch->answered, timeout))
+	left = wait_for_completion_timeout(&batch->answered, timeout);
+	drm_gem_note_wait(shrinker, begin);
+	if (left)
 		return true;
 
 	atomic_inc(&shrinker->late[batch->from]);

@@ -359,6 +359,7 @@ void drm_gem_shrinker_get_stats(struct drm_device *dev,
 	stats->swapped_in_pages = atomic_long_read(&shrinker->swapped_in_pages);
 	stats->scans = atomic_long_read(&shrinker->scans);
 	stats->waits = atomic_long_read(&shrinker->waits);
+	stats->longest_wait_us = atomic64_read(&shrinker->longest_wait);
 	stats->late = 0;
 	for (i = 0; i < DRM_GEM_LISTS; i++)
 		stats->late += atomic_read(&shrinker->late[i]);

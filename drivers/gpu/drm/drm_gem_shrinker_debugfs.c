@@ -57,6 +57,7 @@ static int drm_gem_shrinker_show(struct seq_file *m, void *unused)
 	seq_printf(m, "swapped_in_pages %lu\n", stats.swapped_in_pages);
 	seq_printf(m, "scans %lu\n", stats.scans);
 	seq_printf(m, "host_waits %lu\n", stats.waits);
+	seq_printf(m, "longest_wait_us %llu\n", stats.longest_wait_us);
 	seq_printf(m, "late_batches %lu\n", stats.late);
 	for (i = 0; i < DRM_GEM_REFUSALS; i++)
 		seq_printf(m, "refused_%s %lu\n", drm_gem_refusal_names[i],

@@ -6,6 +6,7 @@
 #define __DRM_GEM_SHRINKER_INTERNAL_H__
 
 #include <linux/completion.h>
+#include <linux/ktime.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/percpu.h>
@@ -94,7 +95,9 @@ struct drm_gem_scan {
 	unsigned long freed;	/* pages */
 	unsigned long budget;	/* objects still to look at */
 	bool first;
-	bool stop;		/* the driver is out of reserves */
+	bool full;		/* no reserves are left */
+	bool done;		/* nothing is left to look at */
+	bool late;		/* the device did not answer */
 	unsigned int revoked;
 	unsigned int waits;
 };
@@ -133,6 +136,7 @@ struct drm_gem_shrinker {
 	atomic_long_t swapped_in_pages;
 	atomic_long_t scans;
 	atomic_long_t waits;
+	atomic64_t longest_wait; /* us */
 	atomic_long_t refused[DRM_GEM_REFUSALS];
 };
 
@@ -168,6 +172,7 @@ struct drm_gem_revoke_batch *
 drm_gem_batch_get(struct drm_gem_shrinker *shrinker, enum drm_gem_list_id from);
 void drm_gem_batch_free(struct drm_gem_revoke_batch *batch);
 void drm_gem_batch_drop(struct drm_gem_revoke_batch *batch);
+void drm_gem_note_wait(struct drm_gem_shrinker *shrinker, ktime_t begin);
 bool drm_gem_batch_wait(struct drm_gem_revoke_batch *batch,
 			unsigned long timeout);
 unsigned long drm_gem_batch_finish(struct drm_gem_revoke_batch *batch, bool io,

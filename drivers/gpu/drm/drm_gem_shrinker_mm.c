@@ -42,8 +42,8 @@ static unsigned long drm_gem_purge_count(struct shrinker *shrink,
 	       atomic_long_read(&shrinker->freed_late) ?: SHRINK_EMPTY;
 }
 
-static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
-					struct shrink_control *sc)
+static unsigned long drm_gem_purge(struct shrinker *shrink,
+				   struct shrink_control *sc)
 {
 	struct drm_gem_scan scan = {
 		.nr_to_scan = sc->nr_to_scan,
@@ -63,6 +63,22 @@ static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
 	sc->nr_scanned = max(scan.scanned, sc->nr_to_scan);
 
 	return scan.freed;
+}
+
+/*
+ * vmscan wants half of what it was told of, but asks for a page at a time. Given
+ * all of that to do at once, a scan keeps the device busy while it frees pages.
+ */
+static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
+					struct shrink_control *sc)
+{
+	struct drm_gem_shrinker *shrinker = shrink->private_data;
+	unsigned long half =
+		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) / 2;
+
+	sc->nr_to_scan = max(sc->nr_to_scan, half);
+
+	return drm_gem_purge(shrink, sc);
 }
 
 /* Unit tests, which run where there is none, put another in its place. */
@@ -134,7 +150,7 @@ static struct shrinker *drm_gem_shrinker_get(struct shrinker **where)
 	return shrink;
 }
 
-/* The path that memory pressure takes, for debugfs and tests. */
+/* The path that memory pressure takes, for debugfs and tests, but no further. */
 static unsigned long drm_gem_shrinker_run(struct drm_device *dev, bool evict,
 					  unsigned long nr_pages)
 {
@@ -153,7 +169,8 @@ static unsigned long drm_gem_shrinker_run(struct drm_device *dev, bool evict,
 		return 0;
 
 	fs_reclaim_acquire(GFP_KERNEL);
-	freed = shrink->scan_objects(shrink, &sc);
+	freed = evict ? drm_gem_evict_scan(shrink, &sc) :
+			drm_gem_purge(shrink, &sc);
 	fs_reclaim_release(GFP_KERNEL);
 	shrinker_put(shrink);
 
@@ -226,11 +243,18 @@ EXPORT_SYMBOL(drm_gem_shrinker_purge_host);
 
 /* Waits for others to free something; returns what is left of @timeout. */
 static unsigned long drm_gem_oom_wait(struct drm_gem_shrinker *shrinker,
+				      unsigned long before,
 				      unsigned long timeout)
 {
-	return wait_event_timeout(shrinker->wait,
-				  atomic_long_read(&shrinker->freed_late) ||
-				  !READ_ONCE(shrinker->busy), timeout);
+	ktime_t begin = ktime_get();
+
+	timeout = wait_event_timeout(shrinker->wait,
+				     atomic_long_read(&shrinker->freed_late) ||
+				     atomic_long_read(&shrinker->purged_pages) != before ||
+				     !READ_ONCE(shrinker->busy), timeout);
+	drm_gem_note_wait(shrinker, begin);
+
+	return timeout;
 }
 
 /**
@@ -256,13 +280,13 @@ unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
 	};
 
 	/* Memory under way comes sooner than memory yet to be asked for. */
-	scan.timeout += drm_gem_oom_wait(shrinker, half);
+	scan.timeout += drm_gem_oom_wait(shrinker, before, half);
 
 	drm_gem_scan(shrinker, &scan);
 
 	/* What was evicted is freed by the finisher. */
 	if (!scan.freed) {
-		drm_gem_oom_wait(shrinker, scan.timeout);
+		drm_gem_oom_wait(shrinker, before, scan.timeout);
 		scan.freed = atomic_long_xchg(&shrinker->freed_late, 0);
 	}
 

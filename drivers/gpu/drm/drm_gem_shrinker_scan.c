@@ -5,6 +5,7 @@
 
 #include <linux/dma-resv.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/sched/mm.h>
 
 #include <drm/drm_device.h>
@@ -23,13 +24,18 @@
  *	pick     the oldest candidates, each once per scan (mutex, no resv)
  *	pass 1   per object: trylock resv; idle? revoke, which commits and
  *	         sends; unlock
- *	flush    once
+ *	flush    once; when it purges, the next batch is sent before this one
+ *	         is waited for
  *	wait     once, for all answers, to a deadline, no lock held
  *	pass 2   per object: finish, which is: trylock resv; zap CPU mappings and
  *	         free the pages; unlock
  *
  * Busy objects are passed over: they become idle by themselves. So is an
  * object that a job used since it was given up, or since a scan looked, once.
+ *
+ * The driver may be out of reserves in the middle of a batch. The scan goes on
+ * when an answer has freed some, and waits no longer for that in all than it
+ * would for one answer.
  *
  * There are two shrinkers. The one that purges is asked for as much as the mm
  * can ask for, since what was given up costs nothing to bring back. The one that
@@ -66,7 +72,7 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 		if (ret)
 			why = DRM_GEM_REFUSED_DRIVER;
 		if (ret == -EBUSY)
-			scan->stop = true;
+			scan->full = true;
 	}
 
 	dma_resv_unlock(obj->resv);
@@ -74,16 +80,30 @@ static int drm_gem_revoke_one(struct drm_gem_revoke_batch *batch,
 	return why;
 }
 
-/* Both passes over one batch, which is gone afterwards. */
-static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
-			      struct drm_gem_scan *scan)
+/*
+ * The first pass over the next batch. Returns the batch when the device owes
+ * answers for it.
+ */
+static struct drm_gem_revoke_batch *
+drm_gem_scan_send(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 {
-	struct drm_gem_shrinker *shrinker = batch->shrinker;
-	unsigned long begin;
-	unsigned int i;
-	bool answered;
+	struct drm_gem_revoke_batch *batch;
+	unsigned int i, left;
+	ktime_t begin;
 
-	for (i = 0; i < batch->nr && !scan->stop; i++) {
+	batch = drm_gem_batch_get(shrinker, scan->from);
+	if (!batch) {
+		scan->full = true;
+		return NULL;
+	}
+
+	mutex_lock(&shrinker->lock);
+	drm_gem_shrinker_pick(shrinker, batch, scan);
+	mutex_unlock(&shrinker->lock);
+	scan->done = !batch->nr;
+	scan->looked_at += batch->nr;
+
+	for (i = 0; i < batch->nr; i++) {
 		int why;
 
 		batch->cur = i;
@@ -92,13 +112,18 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 			scan->revoked++;
 		else
 			atomic_long_inc(&shrinker->refused[why]);
+		if (scan->full)
+			break;
 		scan->scanned += batch->objs[i]->size >> PAGE_SHIFT;
 	}
 
 	/* The one that was refused for want of reserves is no further, either. */
-	if (scan->stop) {
+	if (scan->full) {
+		left = batch->nr - i;
+		scan->looked_at -= left;
+		scan->budget += left;
 		mutex_lock(&shrinker->lock);
-		drm_gem_shrinker_unpick(shrinker, batch, i - 1);
+		drm_gem_shrinker_unpick(shrinker, batch, i);
 		mutex_unlock(&shrinker->lock);
 	}
 
@@ -106,35 +131,57 @@ static void drm_gem_batch_run(struct drm_gem_revoke_batch *batch,
 	drm_gem_batch_drop(batch);
 	if (!batch->revoked) {
 		drm_gem_batch_free(batch);
-		return;
+		return NULL;
 	}
 
-	if (shrinker->ops->revoke_flush)
+	if (shrinker->ops->revoke_flush) {
+		begin = ktime_get();
 		shrinker->ops->revoke_flush(shrinker->dev, batch);
+		drm_gem_note_wait(shrinker, begin);
+	}
+
+	return batch;
+}
+
+/* The wait for its answers, and the second pass. */
+static void drm_gem_scan_finish(struct drm_gem_revoke_batch *batch,
+				struct drm_gem_scan *scan)
+{
+	unsigned long begin;
+	bool answered;
 
 	if (!atomic_dec_and_test(&batch->pending)) {
 		scan->waits++;
 		begin = jiffies;
 		answered = drm_gem_batch_wait(batch, scan->timeout);
-		if (scan->oom)
+		/* Little goes out at a time when reserves are short. */
+		if (scan->oom || scan->full)
 			scan->timeout -= min(scan->timeout, jiffies - begin);
 		if (!answered) {
-			scan->stop = true;
+			/* Nor is another one waited for. */
+			scan->timeout = 0;
+			scan->late = true;
 			return;
 		}
 	}
 
+	/* With an answer the driver has its reserves back. */
+	if (batch->revoked & ~batch->failed)
+		scan->full = false;
 	scan->freed += drm_gem_batch_finish(batch, scan->io, false);
 }
 
-/* vmscan asks for a page at a time: no scan of its own looks at more than a batch. */
+/* It may take several scans to look at all. */
 static void drm_gem_note_fruitless(struct drm_gem_shrinker *shrinker,
 				   const struct drm_gem_scan *scan)
 {
 	unsigned long fruitless = READ_ONCE(shrinker->fruitless) + scan->looked_at;
 	unsigned long nr = READ_ONCE(shrinker->lists[scan->from].nr);
 
-	WRITE_ONCE(shrinker->fruitless, scan->freed ? 0 : min(fruitless, nr));
+	if (scan->freed)
+		WRITE_ONCE(shrinker->fruitless, 0);
+	else if (!scan->late && !scan->full)
+		WRITE_ONCE(shrinker->fruitless, min(fruitless, nr));
 }
 
 /*
@@ -162,33 +209,34 @@ static bool drm_gem_is_late(struct drm_gem_shrinker *shrinker,
 void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 {
 	unsigned int noreclaim = memalloc_noreclaim_save();
+	struct drm_gem_revoke_batch *batch, *sent = NULL;
 
 	scan->first = true;
-	do {
-		struct drm_gem_revoke_batch *batch;
+	while (scan->scanned < scan->nr_to_scan && scan->timeout &&
+	       !scan->full && !scan->done && !scan->late &&
+	       !drm_gem_is_late(shrinker, scan->from)) {
+		batch = drm_gem_scan_send(shrinker, scan);
+		/* The device has this one to do while the one before is finished. */
+		if (sent)
+			drm_gem_scan_finish(sent, scan);
+		sent = batch;
 
-		if (drm_gem_is_late(shrinker, scan->from))
-			break;
-
-		batch = drm_gem_batch_get(shrinker, scan->from);
-		if (!batch)
-			break;
-
-		mutex_lock(&shrinker->lock);
-		drm_gem_shrinker_pick(shrinker, batch, scan);
-		mutex_unlock(&shrinker->lock);
-		if (!batch->nr) {
-			drm_gem_batch_free(batch);
-			break;
+		/*
+		 * What is evicted may be needed, and is not kept from its users
+		 * while the one before is written out.
+		 */
+		if (sent && (scan->full || scan->oom ||
+			     scan->from == DRM_GEM_LIST_EVICTABLE)) {
+			drm_gem_scan_finish(sent, scan);
+			sent = NULL;
 		}
-
-		scan->looked_at += batch->nr;
-		drm_gem_batch_run(batch, scan);
 		if (scan->oom && scan->freed)
 			break;
-	} while (scan->scanned < scan->nr_to_scan && !scan->stop);
+	}
+	if (sent)
+		drm_gem_scan_finish(sent, scan);
 
-	if (scan->from == DRM_GEM_LIST_GIVEN_UP && !scan->stop)
+	if (scan->from == DRM_GEM_LIST_GIVEN_UP)
 		drm_gem_note_fruitless(shrinker, scan);
 
 	/* Only for those who make use of it. */

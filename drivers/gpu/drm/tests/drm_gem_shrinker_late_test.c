@@ -52,6 +52,9 @@ static void drm_gem_shrinker_test_unanswered_keeps_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stats.resident_pages, 6);
 	KUNIT_EXPECT_EQ(test, stats.purgeable_pages, 0);
 	KUNIT_EXPECT_EQ(test, stats.waits, 1);
+	/* Jiffies may be shorter than they should be by one. */
+	KUNIT_EXPECT_GE(test, stats.longest_wait_us,
+			DRM_GEM_REVOKE_DEADLINE_MS * 900);
 	KUNIT_EXPECT_EQ(test, stats.late, 1);
 
 	/* It was decided when the command went out. */
@@ -100,6 +103,34 @@ static void drm_gem_shrinker_test_waits_once(struct kunit *test)
 	}
 	KUNIT_EXPECT_GE(test, best, DRM_GEM_REVOKE_DEADLINE_MS / 2);
 	KUNIT_EXPECT_LE(test, best, TEST_ONCE(DRM_GEM_REVOKE_DEADLINE_MS));
+}
+
+static void drm_gem_shrinker_test_hook_slow(struct mock_device *mock)
+{
+	msleep(DRM_GEM_REVOKE_DEADLINE_MS / 4);
+}
+
+/* Whoever gets but little done at a time does not pay a deadline each time. */
+static void drm_gem_shrinker_test_slow_with_little_room(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[20];
+	unsigned long freed;
+
+	mock->answer = MOCK_ANSWER_SOON;
+	mock->soon_hook = drm_gem_shrinker_test_hook_slow;
+	mock->room = 1;
+	mock_create_many(test, bos, ARRAY_SIZE(bos), 1);
+
+	freed = mock_scan_all(mock);
+	KUNIT_EXPECT_GE(test, freed, 1);
+	/* Jiffies may be shorter than they should be by one. */
+	KUNIT_EXPECT_LT(test, freed, 8);
+
+	drm_gem_shrinker_drain(&mock->drm);
+	mock->soon_hook = NULL;
+	mock->room = 0;
+	mock_put_many(bos, ARRAY_SIZE(bos));
 }
 
 /* Nobody scans any more, and the memory comes back all the same. */
@@ -424,6 +455,7 @@ static struct kunit_case drm_gem_shrinker_late_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_error_is_for_one),
 	KUNIT_CASE(drm_gem_shrinker_test_unsent_is_tried_again),
 	KUNIT_CASE(drm_gem_shrinker_test_failed_to_send),
+	KUNIT_CASE(drm_gem_shrinker_test_slow_with_little_room),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_shortly),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_shortly_in_all),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_takes_what_was_owed),

@@ -73,6 +73,9 @@ static const struct drm_gem_object_funcs mock_gem_no_evict_funcs = {
 
 static int mock_reserve(struct mock_device *mock, enum mock_reserve what)
 {
+	if (what == MOCK_RESERVE_RING && mock->room &&
+	    atomic_read(&mock->reserved[what]) >= mock->room)
+		return -EBUSY;
 	if (mock->refusal && mock->refused == what) {
 		if (!mock->refuse_after)
 			return mock->refusal;
@@ -243,10 +246,18 @@ unsigned int mock_answer(struct mock_device *mock, unsigned int nr)
 static void mock_soon_work(struct work_struct *work)
 {
 	struct mock_device *mock = container_of(work, struct mock_device, soon);
+	struct mock_object *bo;
+	unsigned int nr = 0;
 
 	if (mock->soon_hook)
 		mock->soon_hook(mock);
-	mock_answer_some(mock, UINT_MAX, true);
+
+	/* Those that are owed by now: the next flush queues this again. */
+	spin_lock(&mock->lock);
+	list_for_each_entry(bo, &mock->owed, owed)
+		nr += bo->soon;
+	spin_unlock(&mock->lock);
+	mock_answer_some(mock, nr, true);
 }
 
 DEFINE_DRM_GEM_FOPS(mock_fops);

@@ -76,6 +76,7 @@ struct mock_device {
 	int refusal;			/* returned by revoke, with nothing done */
 	enum mock_reserve refused;	/* in place of which reserve */
 	unsigned int refuse_after;	/* that many reserves were granted */
+	unsigned int room;		/* of the ring, in commands without answer; 0: any */
 	unsigned int unsent;		/* that many commands fail after commit */
 	/* Runs before anything is reserved, that is, between pick and commit. */
 	void (*hook)(struct mock_object *bo);

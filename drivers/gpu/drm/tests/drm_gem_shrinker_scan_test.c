@@ -6,6 +6,9 @@
  * the device.
  */
 
+#include <linux/shrinker.h>
+
+#include "../drm_gem_shrinker_internal.h"
 #include "drm_gem_shrinker_mock.h"
 
 #define TEST_MANY	100
@@ -179,6 +182,95 @@ static void drm_gem_shrinker_test_one_flush_per_batch(struct kunit *test)
 	mock_put_many(bos, TEST_MANY);
 }
 
+static void drm_gem_shrinker_test_hook_ahead(struct mock_object *bo)
+{
+	struct mock_device *mock = to_mock_device(bo->base.dev);
+	unsigned int *ahead = mock->hook_data;
+
+	*ahead = max_t(unsigned int, *ahead, atomic_read(&mock->revoked) -
+					     atomic_read(&mock->purges) -
+					     atomic_read(&mock->evictions));
+}
+
+/*
+ * While what it has let go of is freed, the device has more to do; but not much, and
+ * not with what may be needed while others are written out.
+ */
+static void drm_gem_shrinker_test_sends_ahead(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[TEST_MANY];
+	unsigned int i, ahead = 0;
+
+	mock->answer = MOCK_ANSWER_SOON;
+	mock->hook = drm_gem_shrinker_test_hook_ahead;
+	mock->hook_data = &ahead;
+	for (i = 0; i < TEST_MANY; i++)
+		bos[i] = mock_create(test, 1);
+	KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_MANY);
+	KUNIT_EXPECT_LT(test, ahead, DRM_GEM_REVOKE_BATCH);
+	mock_put_many(bos, TEST_MANY);
+
+	mock_create_many(test, bos, TEST_MANY, 1);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_MANY);
+	KUNIT_EXPECT_GE(test, ahead, DRM_GEM_REVOKE_BATCH);
+	KUNIT_EXPECT_LT(test, ahead, 2 * DRM_GEM_REVOKE_BATCH);
+
+	mock->hook = NULL;
+	mock_put_many(bos, TEST_MANY);
+}
+
+/* However few pages it asks for, vmscan wants half of what there is, and at once. */
+static void drm_gem_shrinker_test_vmscan_wants_half(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct shrinker *purge = mock->drm.gem_shrinker->purge;
+	struct shrink_control sc = { .gfp_mask = GFP_KERNEL, .nr_to_scan = 1 };
+	struct mock_object *bos[TEST_MANY];
+	unsigned int ahead = 0;
+
+	mock->answer = MOCK_ANSWER_SOON;
+	mock->hook = drm_gem_shrinker_test_hook_ahead;
+	mock->hook_data = &ahead;
+	mock_create_many(test, bos, TEST_MANY, 1);
+
+	KUNIT_EXPECT_EQ(test, purge->scan_objects(purge, &sc),
+			round_up(TEST_MANY / 2, DRM_GEM_REVOKE_BATCH));
+	KUNIT_EXPECT_EQ(test, sc.nr_scanned,
+			round_up(TEST_MANY / 2, DRM_GEM_REVOKE_BATCH));
+	KUNIT_EXPECT_GE(test, ahead, DRM_GEM_REVOKE_BATCH);
+
+	mock->hook = NULL;
+	mock_put_many(bos, TEST_MANY);
+}
+
+/* A ring that is smaller than the batches is waited for, and does not end the scan. */
+static void drm_gem_shrinker_test_little_room(struct kunit *test)
+{
+	static const unsigned int rooms[] = {
+		1, 10, DRM_GEM_REVOKE_BATCH, DRM_GEM_REVOKE_BATCH + 10,
+	};
+	struct mock_device *mock = test->priv;
+	struct mock_object *bos[TEST_MANY];
+	unsigned int i, j;
+
+	mock->answer = MOCK_ANSWER_SOON;
+	for (i = 0; i < ARRAY_SIZE(rooms); i++) {
+		mock->room = rooms[i];
+		for (j = 0; j < TEST_MANY; j++)
+			bos[j] = mock_create(test, 1);
+		KUNIT_EXPECT_EQ(test, mock_evict_all(mock), TEST_MANY);
+		mock_put_many(bos, TEST_MANY);
+
+		mock_create_many(test, bos, TEST_MANY, 1);
+		KUNIT_EXPECT_EQ(test, mock_scan_all(mock), TEST_MANY);
+		for (j = 1; j < TEST_MANY; j++)
+			KUNIT_EXPECT_GT(test, bos[j]->revoke_seq,
+					bos[j - 1]->revoke_seq);
+		mock_put_many(bos, TEST_MANY);
+	}
+}
+
 /* Being asked for one page is no reason for one round trip per object. */
 static void drm_gem_shrinker_test_small_scan_is_a_batch(struct kunit *test)
 {
@@ -224,10 +316,10 @@ static void drm_gem_shrinker_test_refuse(struct kunit *test, enum mock_reserve r
 	KUNIT_EXPECT_EQ(test, stats.purgeable_pages, ARRAY_SIZE(bos) - after);
 	KUNIT_EXPECT_EQ(test, stats.resident_pages, ARRAY_SIZE(bos) - after);
 	KUNIT_EXPECT_EQ(test, stats.purged_bos, before.purged_bos + after);
-	/* EBUSY is for all the rest, EAGAIN for this one. */
+	/* EBUSY is for all the rest until there was an answer, EAGAIN for this one. */
 	KUNIT_EXPECT_EQ(test, stats.refused[DRM_GEM_REFUSED_DRIVER] -
 			before.refused[DRM_GEM_REFUSED_DRIVER],
-			refusal == -EBUSY ? 1 : ARRAY_SIZE(bos) - after);
+			refusal == -EAGAIN ? ARRAY_SIZE(bos) - after : after ? 2 : 1);
 	for (i = 0; i < ARRAY_SIZE(bos); i++) {
 		KUNIT_EXPECT_EQ(test, !!bos[i]->purge_seq, i < after);
 		KUNIT_EXPECT_EQ(test, drm_gem_is_purged(&bos[i]->base), i < after);
@@ -326,6 +418,9 @@ static struct kunit_case drm_gem_shrinker_scan_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_locked_is_skipped),
 	KUNIT_CASE(drm_gem_shrinker_test_shared_resv),
 	KUNIT_CASE(drm_gem_shrinker_test_one_flush_per_batch),
+	KUNIT_CASE(drm_gem_shrinker_test_sends_ahead),
+	KUNIT_CASE(drm_gem_shrinker_test_vmscan_wants_half),
+	KUNIT_CASE(drm_gem_shrinker_test_little_room),
 	KUNIT_CASE(drm_gem_shrinker_test_small_scan_is_a_batch),
 	KUNIT_CASE(drm_gem_shrinker_test_nothing_to_do),
 	KUNIT_CASE(drm_gem_shrinker_test_refused_reserve),

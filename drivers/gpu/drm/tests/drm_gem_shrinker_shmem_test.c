@@ -7,6 +7,8 @@
  */
 
 #include <linux/iosys-map.h>
+#include <linux/pagevec.h>
+#include <linux/preempt.h>
 
 #include "drm_gem_shrinker_mock_shmem.h"
 
@@ -24,10 +26,30 @@ static void shmem_expect_refused(struct kunit *test,
 
 static void drm_gem_shrinker_test_shmem_purge_frees(struct kunit *test)
 {
-	struct drm_gem_shmem_object *shmem = mock_shmem_create_idle(test);
+	struct drm_gem_shmem_object *shmem;
+	struct page *pages[TEST_PAGES];
+	struct folio_batch drain;
+	unsigned int i;
 
+	/* New pages wait on this CPU to be put on a list, with a reference. */
+	migrate_disable();
+	folio_batch_init(&drain);
+	shmem = mock_shmem_create_idle(test);
 	KUNIT_EXPECT_EQ(test, mock_shmem_pages(shmem), TEST_PAGES);
+	for (i = 0; i < TEST_PAGES; i++) {
+		pages[i] = shmem->pages[i];
+		get_page(pages[i]);
+	}
 	KUNIT_EXPECT_EQ(test, mock_shmem_scan(test), TEST_PAGES);
+	get_page(pages[0]);
+	folio_batch_add(&drain, page_folio(pages[0]));
+	__folio_batch_release(&drain);
+	migrate_enable();
+	/* The file has let go of the pages, and so has the object. */
+	for (i = 0; i < TEST_PAGES; i++) {
+		KUNIT_EXPECT_EQ(test, page_count(pages[i]), 1);
+		put_page(pages[i]);
+	}
 	KUNIT_EXPECT_EQ(test, mock_shmem_pages(shmem), 0);
 	KUNIT_EXPECT_NULL(test, shmem->pages);
 	KUNIT_EXPECT_NULL(test, shmem->sgt);

@@ -110,7 +110,6 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
 	struct drm_gem_object *obj = &bo->base.base;
 	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
 	struct virtio_gpu_fpriv *vfpriv = file->driver_priv;
-	struct virtio_gpu_object_array *objs;
 	int ret;
 
 	if (!virtio_gpu_object_is_replaceable(bo)) {
@@ -118,15 +117,10 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
 		return -EINVAL;
 	}
 
-	objs = virtio_gpu_array_alloc(1);
-	if (!objs)
-		return -ENOMEM;
-	virtio_gpu_array_add_obj(objs, obj);
-
 	for (;;) {
 		ret = dma_resv_lock_interruptible(obj->resv, NULL);
 		if (ret)
-			goto out_free;
+			return ret;
 		ret = drm_gem_reclaim_replace(obj);
 		if (ret != -EAGAIN)
 			break;
@@ -134,7 +128,7 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
 
 		ret = drm_gem_reclaim_wait_finished(obj);
 		if (ret)
-			goto out_free;
+			return ret;
 	}
 
 	args->retained = ret > 0;
@@ -143,19 +137,15 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
 			ret = virtio_gpu_object_refill(bo);
 		else
 			ret = -ENOENT;
-		if (!ret && vfpriv) {
+		if (!ret && vfpriv)
 			virtio_gpu_cmd_context_attach_resource(vgdev,
 							       vfpriv->ctx_id,
-							       objs);
-			objs = NULL;
-		}
+							       bo);
 	}
 	if (ret >= 0)
 		args->res_handle = bo->hw_res_handle;
 	dma_resv_unlock(obj->resv);
 	virtio_gpu_notify(vgdev);
 
-out_free:
-	virtio_gpu_array_put_free(objs);
 	return min(ret, 0);
 }
