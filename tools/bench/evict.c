@@ -33,6 +33,22 @@ static void swap_on_zram(uint64_t mib)
 		die("swapon");
 }
 
+/* pages, since the guest is up */
+static uint64_t swapped_out(void)
+{
+	unsigned long long pages;
+	char line[128];
+	FILE *f = fopen("/proc/vmstat", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "pswpout %llu", &pages) == 1) {
+			fclose(f);
+			return pages;
+		}
+	}
+	die("no pswpout in /proc/vmstat");
+}
+
 /* half of each page compresses */
 static void fill(uint64_t *p, uint64_t seed)
 {
@@ -79,10 +95,10 @@ int main(int argc, char **argv)
 	}
 	for (unsigned int r = 0; r < repeats; r++) {
 		uint64_t begin, before = counter("evicted_bos"), back = counter("swapped_in_bos");
+		uint64_t written = swapped_out();
 
-		/* the first scan may pass over what was used since the last one */
-		write_file(SHRINKER, "evict 1");
 		begin = now();
+		/* a scan passes over what was used since the last one: once */
 		while (counter("evicted_bos") - before < nr) {
 			uint64_t last = counter("evicted_bos");
 
@@ -93,6 +109,10 @@ int main(int argc, char **argv)
 				die("%llu of %u evicted", (unsigned long long)(last - before), nr);
 		}
 		out[r] = now() - begin;
+		written = swapped_out() - written;
+		if (written < nr * SIZE / PAGE / 20 * 19)
+			die("only %llu of %llu pages were written", (unsigned long long)written,
+			    (unsigned long long)(nr * SIZE / PAGE));
 		begin = now();
 		for (unsigned int i = 0; i < nr; i++)
 			for (uint64_t at = 0; at < SIZE / 8; at += PAGE / 8)

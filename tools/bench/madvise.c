@@ -96,46 +96,67 @@ static void scan(void)
 	result("pair-rate-scanned", together);
 }
 
+/* Says when it is ready, waits until @start ends, and says what it did. */
+__attribute__((noreturn))
+static void process(void (*op)(uint32_t bo), int cpu, int start, int say)
+{
+	double done = 0;
+	uint32_t bo;
+	char c;
+
+	if (pin(cpu))
+		die("no CPU %d", cpu);
+	open_gpu();
+	bo = bo_create(PAGE);
+	bo_wait(bo);
+	if (write(say, &done, sizeof(done)) != sizeof(done))
+		die("write");
+	while (read(start, &c, 1) > 0)
+		;
+	done = rate(op, bo);
+	if (write(say, &done, sizeof(done)) != sizeof(done))
+		die("write");
+	_exit(0);
+}
+
+/* What a process says, which is nothing when it ended: nobody else can write there. */
+static double hear(int fd)
+{
+	double value;
+
+	if (read(fd, &value, sizeof(value)) != sizeof(value))
+		die("a process failed");
+	return value;
+}
+
 /* Calls per second of one or two processes, each on a CPU and with a BO of its own. */
 static double processes(void (*op)(uint32_t bo), int nr)
 {
-	int start[2], done[2];
-	double sum = 0, one;
+	int start[2], say[2], from[2];
+	double sum = 0;
 
-	if (pipe(start) || pipe(done))
+	if (pipe(start))
 		die("pipe");
 	for (int i = 0; i < nr; i++) {
-		if (fork())
-			continue;
-		char c;
-		uint32_t bo;
-
-		if (pin(i))
-			die("no CPU %d", i);
-		open_gpu();
-		bo = bo_create(PAGE);
-		bo_wait(bo);
-		close(start[1]);
-		while (read(start[0], &c, 1) > 0)
-			;
-		one = rate(op, bo);
-		if (write(done[1], &one, sizeof(one)) != sizeof(one))
-			die("write");
-		_exit(0);
+		if (pipe(say))
+			die("pipe");
+		if (!fork()) {
+			close(start[1]);
+			process(op, i, start[0], say[1]);
+		}
+		close(say[1]);
+		from[i] = say[0];
 	}
-	/* they are ready soon: to create a BO takes no second */
-	sleep(1);
+	for (int i = 0; i < nr; i++)
+		hear(from[i]);
 	close(start[0]);
 	close(start[1]);
 	for (int i = 0; i < nr; i++) {
-		if (read(done[0], &one, sizeof(one)) != sizeof(one))
-			die("a process failed");
-		sum += one;
+		sum += hear(from[i]);
+		close(from[i]);
 	}
 	while (wait(NULL) > 0)
 		;
-	close(done[0]);
-	close(done[1]);
 	return sum;
 }
 

@@ -29,6 +29,12 @@ static unsigned long meminfo_kib(const char *key)
 	die("no %s in /proc/meminfo", key);
 }
 
+/* without the pages of BOs, which are shmem */
+static unsigned long page_cache_kib(void)
+{
+	return meminfo_kib("Buffers") + meminfo_kib("Cached") - meminfo_kib("Shmem");
+}
+
 static void *take(uint64_t size)
 {
 	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -99,11 +105,11 @@ static double with_page_cache(const char *device, uint64_t size)
 	for (uint64_t at = 0; at < size; at += MIB)
 		if (pread(fd, buffer, MIB, at) != (ssize_t)MIB)
 			die("%s has no %llu MiB", device, (unsigned long long)(size / MIB));
-	before = meminfo_kib("Buffers") + meminfo_kib("Cached");
+	before = page_cache_kib();
 	if (before < size / 1024)
 		die("what was read is not in the page cache");
 	ns = next_step();
-	after = meminfo_kib("Buffers") + meminfo_kib("Cached");
+	after = page_cache_kib();
 	if (after + STEP / 1024 / 4 > before)
 		die("the page cache shrank from %lu to %lu KiB only", before, after);
 	if (posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
