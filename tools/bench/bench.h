@@ -139,6 +139,21 @@ static inline void bo_wait(uint32_t handle)
 	drm(DRM_IOCTL_VIRTGPU_WAIT, &wait, "WAIT");
 }
 
+static inline unsigned long meminfo_kib(const char *key)
+{
+	unsigned long kib;
+	char line[128], name[64];
+	FILE *f = fopen("/proc/meminfo", "r");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%63[^:]: %lu", name, &kib) == 2 && !strcmp(name, key)) {
+			fclose(f);
+			return kib;
+		}
+	}
+	die("no %s in /proc/meminfo", key);
+}
+
 static inline uint32_t *bo_create_many(unsigned int nr, uint64_t size)
 {
 	uint32_t *bos = calloc(nr, sizeof(*bos));

@@ -4,6 +4,7 @@
  *
  * usage: lifecycle create	create, mmap, touch and close of a BO of 64 KiB; close alone
  *	  lifecycle exec COUNT	execbuffer with COUNT BOs (needs virgl)
+ *	  lifecycle slab COUNT	bytes that the slab allocator has for each of COUNT BOs
  */
 #include "bench.h"
 
@@ -114,6 +115,19 @@ static void exec(unsigned int nr)
 	result(name, best);
 }
 
+/* Of one page each, which is not counted. */
+static void slab(unsigned int nr)
+{
+	unsigned long kib = meminfo_kib("Slab");
+	uint32_t *bos = bo_create_many(nr, PAGE);
+
+	bo_wait(bos[nr - 1]);
+	kib = meminfo_kib("Slab") - kib;
+	if (kib * 1024 / nr < 512 || kib * 1024 / nr > 8192)
+		die("%lu KiB of slab for %u BOs", kib, nr);
+	result("slab", kib * 1024. / nr);
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -123,7 +137,9 @@ int main(int argc, char **argv)
 		create();
 	else if (!strcmp(what, "exec") && argc == 3)
 		exec(atoi(argv[2]));
+	else if (!strcmp(what, "slab") && argc == 3)
+		slab(atoi(argv[2]));
 	else
-		die("create or exec COUNT?");
+		die("create, exec COUNT or slab COUNT?");
 	return 0;
 }

@@ -14,21 +14,6 @@
 #define MIB	(1024 * 1024ul)
 #define STEP	(64 * MIB)
 
-static unsigned long meminfo_kib(const char *key)
-{
-	unsigned long kib;
-	char line[128], name[64];
-	FILE *f = fopen("/proc/meminfo", "r");
-
-	while (f && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%63[^:]: %lu", name, &kib) == 2 && !strcmp(name, key)) {
-			fclose(f);
-			return kib;
-		}
-	}
-	die("no %s in /proc/meminfo", key);
-}
-
 /* without the pages of BOs, which are shmem */
 static unsigned long page_cache_kib(void)
 {
