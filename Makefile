@@ -19,7 +19,7 @@ help:
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
 	@echo 'make gl-cost       what the patches to Mesa cost: frames per second with and without, ioctls (7 min)'
 	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, new or empty, else in the cache)'
-	@echo 'make bench         what the series costs, against its targets: table, CSV and plot (3 min)'
+	@echo 'make bench         what the series costs, against its targets: table, CSV and plot (4 min)'
 	@echo 'make bench-compare the same, and fails when a row is worse than in CSV=FILE (default: the stored one)'
 	@echo 'make series-check  the patches: apply, compile one by one, checkpatch, sparse, ...'
 	@echo 'make export        writes the series for git am (DIR=DIR, new or empty, else in the cache)'
