@@ -384,6 +384,10 @@ void drm_gem_reclaim_close(struct drm_gem_object *obj,
 }
 EXPORT_SYMBOL(drm_gem_reclaim_close);
 
+/*
+ * After the change of the state: whoever is noted has then given it up and not taken
+ * that back itself. Until then it may be another file, at whose close it stays.
+ */
 static void drm_gem_note_adviser(struct drm_gem_object *obj,
 				 const struct drm_file *file,
 				 enum drm_gem_madv madv)
@@ -408,8 +412,10 @@ static noinline bool drm_gem_madvise_any(struct drm_gem_object *obj,
 			retained = false;
 			break;
 		}
-		drm_gem_note_adviser(obj, file, madv);
 	} while (!drm_gem_state_try(obj, &old, (old & ~DRM_GEM_RECLAIM_MADV) | madv));
+
+	if (retained)
+		drm_gem_note_adviser(obj, file, madv);
 
 	trace_drm_gem_madvise(obj, madv, retained);
 
@@ -426,7 +432,9 @@ static noinline bool drm_gem_madvise_any(struct drm_gem_object *obj,
  * Takes no lock, does not allocate, and sends nothing to the device. Advice on
  * an object that the shrinker does not know is accepted and has no effect.
  *
- * Context: any.
+ * Context: any; the handle of @file is not closed meanwhile, or the advice would
+ * outlive it. Under &drm_file.table_lock it is not, nor under a lock of the driver
+ * that its &drm_gem_object_funcs.close takes for drm_gem_reclaim_close().
  *
  * Returns: true when the contents are still there. After WILLNEED they stay;
  * after DONTNEED they may be gone by the time that the caller looks.
@@ -449,7 +457,6 @@ bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
 	if (unlikely((old & ~ignored) != (plain | other)))
 		return drm_gem_madvise_any(obj, file, madv);
 
-	drm_gem_note_adviser(obj, file, madv);
 	new = old ^ DRM_GEM_MADV_DONTNEED;
 	live = DRM_GEM_CLASS_UNEVICTABLE;
 	if (madv == DRM_GEM_MADV_DONTNEED)
@@ -463,6 +470,7 @@ bool drm_gem_madvise(struct drm_gem_object *obj, const struct drm_file *file,
 	if (unlikely(atomic_cmpxchg(&obj->reclaim.state, old, new) != old))
 		return drm_gem_madvise_any(obj, file, madv);
 
+	drm_gem_note_adviser(obj, file, madv);
 	drm_gem_state_move(obj->dev->gem_shrinker, obj->size >> PAGE_SHIFT,
 			   madv == DRM_GEM_MADV_DONTNEED ? live : DRM_GEM_CLASS_PURGEABLE,
 			   madv == DRM_GEM_MADV_DONTNEED ? DRM_GEM_CLASS_PURGEABLE : live);

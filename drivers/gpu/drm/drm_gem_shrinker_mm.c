@@ -30,15 +30,20 @@ static bool drm_gem_is_fruitless(struct drm_gem_shrinker *shrinker)
 	       READ_ONCE(shrinker->fruitless) >= READ_ONCE(list->nr);
 }
 
+static unsigned long drm_gem_given_up(struct drm_gem_shrinker *shrinker)
+{
+	return drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) +
+	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE_EVICTED) +
+	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED);
+}
+
 static unsigned long drm_gem_purge_count(struct shrinker *shrink,
 					 struct shrink_control *sc)
 {
 	struct drm_gem_shrinker *shrinker = shrink->private_data;
 
 	/* What the finisher freed has to be fetched, too. */
-	return drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) +
-	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE_EVICTED) +
-	       drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_EXPORTED) +
+	return drm_gem_given_up(shrinker) +
 	       atomic_long_read(&shrinker->freed_late) ?: SHRINK_EMPTY;
 }
 
@@ -72,11 +77,8 @@ static unsigned long drm_gem_purge(struct shrinker *shrink,
 static unsigned long drm_gem_purge_scan(struct shrinker *shrink,
 					struct shrink_control *sc)
 {
-	struct drm_gem_shrinker *shrinker = shrink->private_data;
-	unsigned long half =
-		drm_gem_shrinker_count(shrinker, DRM_GEM_CLASS_PURGEABLE) / 2;
-
-	sc->nr_to_scan = max(sc->nr_to_scan, half);
+	sc->nr_to_scan = max(sc->nr_to_scan,
+			     drm_gem_given_up(shrink->private_data) / 2);
 
 	return drm_gem_purge(shrink, sc);
 }

@@ -346,6 +346,24 @@ static void drm_gem_shrinker_test_oom_waits_shortly_in_all(struct kunit *test)
 	KUNIT_EXPECT_LE(test, best, TEST_ONCE(DRM_GEM_OOM_DEADLINE_MS));
 }
 
+static void drm_gem_shrinker_test_has_no_cpu(struct mock_device *mock)
+{
+	msleep(300);
+}
+
+/* A host that is short of CPUs is no reason to kill. */
+static void drm_gem_shrinker_test_oom_outlasts_slow(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bo = mock_create_idle(test, 6);
+
+	mock->answer = MOCK_ANSWER_SOON;
+	mock->soon_hook = drm_gem_shrinker_test_has_no_cpu;
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 6);
+
+	mock_put(bo);
+}
+
 static void drm_gem_shrinker_test_oom_takes_what_was_owed(struct kunit *test)
 {
 	struct mock_device *mock = test->priv;
@@ -458,6 +476,7 @@ static struct kunit_case drm_gem_shrinker_late_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_slow_with_little_room),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_shortly),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_shortly_in_all),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_outlasts_slow),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_takes_what_was_owed),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_gives_no_second_chance),
 	KUNIT_CASE(drm_gem_shrinker_test_oom_looks_past_busy),

@@ -52,10 +52,15 @@ static int virtio_gpu_create_again(struct virtio_gpu_device *vgdev,
 	return 0;
 }
 
-/* New pages, a new resource, and the one attached to the other. resv held. */
-static int virtio_gpu_object_refill(struct virtio_gpu_object *bo)
+/*
+ * New pages, and a new resource, which is attached to the context of @vfpriv if
+ * there is one, and last, with a fence, to the pages. resv held.
+ */
+static int virtio_gpu_object_refill(struct virtio_gpu_object *bo,
+				    struct virtio_gpu_fpriv *vfpriv)
 {
 	struct drm_gem_object *obj = &bo->base.base;
+	struct virtio_gpu_device *vgdev = obj->dev->dev_private;
 	struct sg_table *pages;
 	int ret;
 
@@ -63,7 +68,11 @@ static int virtio_gpu_object_refill(struct virtio_gpu_object *bo)
 	if (IS_ERR(pages))
 		return PTR_ERR(pages);
 
-	ret = virtio_gpu_create_again(obj->dev->dev_private, bo);
+	ret = virtio_gpu_create_again(vgdev, bo);
+	if (!ret && vfpriv)
+		ret = virtio_gpu_cmd_context_attach_resource(vgdev,
+							     vfpriv->ctx_id,
+							     bo);
 	if (!ret)
 		ret = virtio_gpu_object_attach_pages(bo, pages);
 	if (ret) {
@@ -134,13 +143,9 @@ int virtio_gpu_object_replace(struct virtio_gpu_object *bo,
 	args->retained = ret > 0;
 	if (!ret) {
 		if (virtio_gpu_object_has_handle(obj, file, args->bo_handle))
-			ret = virtio_gpu_object_refill(bo);
+			ret = virtio_gpu_object_refill(bo, vfpriv);
 		else
 			ret = -ENOENT;
-		if (!ret && vfpriv)
-			virtio_gpu_cmd_context_attach_resource(vgdev,
-							       vfpriv->ctx_id,
-							       bo);
 	}
 	if (ret >= 0)
 		args->res_handle = bo->hw_res_handle;

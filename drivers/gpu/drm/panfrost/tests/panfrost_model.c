@@ -712,6 +712,9 @@ static ktime_t model_slot_step(unsigned int n)
 		return ns_to_ktime(NSEC_PER_USEC * max(as_command_us, 1U));
 	if (ret >= 0)
 		model_slot_finish(n, ret ?: DRM_PANFROST_EXCEPTION_DONE);
+	/* Drivers rely on it that NEXT is free again when they see that one is done. */
+	if (!slot->active)
+		model_slot_start(n);
 	return 0;
 }
 
@@ -769,6 +772,8 @@ static void model_job_clear(u32 bits)
 			model.js_state |= BIT(n);
 		if (slot->next)
 			model.js_state |= BIT(n + 16);
+		if (!slot->active)
+			model_slot_start(n);
 		wake_up_process(slot->task);
 	}
 }
@@ -902,6 +907,8 @@ static void model_write_slot(unsigned int n, u32 offset, u32 value)
 		break;
 	case JS_COMMAND_NEXT(0):
 		slot->next = value == JS_COMMAND_START;
+		if (!slot->active)
+			model_slot_start(n);
 		wake_up_process(slot->task);
 		break;
 	}
