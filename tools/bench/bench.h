@@ -13,7 +13,6 @@
 #endif
 #include <errno.h>
 #include <fcntl.h>
-#include <libdrm/virtgpu_drm.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,19 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* the kernel headers of the build machine do not have these yet */
-#ifndef DRM_IOCTL_VIRTGPU_MADVISE
-struct drm_virtgpu_madvise {
-	__u32 bo_handle;
-	__u32 retained;
-	__u32 madv;
-	__u32 res_handle;
-};
-#define VIRTGPU_MADV_WILLNEED 0
-#define VIRTGPU_MADV_DONTNEED 1
-#define DRM_IOCTL_VIRTGPU_MADVISE \
-	DRM_IOWR(DRM_COMMAND_BASE + 0x0c, struct drm_virtgpu_madvise)
-#endif
+#include "../vm/virtgpu_madvise.h"
 
 #define SHRINKER "/sys/kernel/debug/dri/0/gem_shrinker"
 #define PAGE 4096ul

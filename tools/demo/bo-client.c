@@ -14,27 +14,12 @@
  * Exit: 0 every live BO intact, 1 an error, 3 contents were lost.
  */
 #include <errno.h>
-#include <libdrm/virtgpu_drm.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "../vm/virtgpu_madvise.h"
 #include "scene.h"
-
-/* the kernel headers of the build machine do not have these yet */
-#ifndef DRM_IOCTL_VIRTGPU_MADVISE
-struct drm_virtgpu_madvise {
-	__u32 bo_handle;
-	__u32 retained;
-	__u32 madv;
-	__u32 res_handle;
-};
-#define VIRTGPU_PARAM_MADVISE 10
-#define VIRTGPU_MADV_WILLNEED 0
-#define VIRTGPU_MADV_DONTNEED 1
-#define DRM_IOCTL_VIRTGPU_MADVISE \
-	DRM_IOWR(DRM_COMMAND_BASE + 0x0c, struct drm_virtgpu_madvise)
-#endif
 
 struct bo {
 	uint32_t handle;
