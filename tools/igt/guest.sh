@@ -10,6 +10,7 @@
 #   IGT-BEGIN program@subtest
 #   IGT-OUTPUT ...                      each line that the program printed
 #   IGT-END program@subtest status s    0 passed, 77 skipped, others failed; seconds
+#   IGT-WAIT us                         the longest that reclaim waited for the device
 #
 # usage: guest.sh PROGRAM[@SUBTEST,...]...       without subtests: all
 root=/tmp/root
@@ -59,4 +60,10 @@ for arg; do
 		in_root "/mnt/bin/$program" >/tmp/output 2>&1 || status=$?
 		end "$program@-" $status
 	fi
+done
+sed -n 's/^longest_wait_us */IGT-WAIT /p' /sys/kernel/debug/dri/0/gem_shrinker
+# What was closed goes when the host has answered. Without an end to that, an IOMMU may be shut
+# down first; and a device whose files are all closed can be taken away at any time.
+for device in /sys/bus/virtio/drivers/virtio_gpu/virtio*; do
+	echo "${device##*/}" >/sys/bus/virtio/drivers/virtio_gpu/unbind
 done

@@ -29,3 +29,13 @@ runs() { grep -qs '^State:[[:space:]]*[^XZ[:space:]]' "/proc/$1/status"; }
 
 # digest: a short key of what is on stdin
 digest() { sha256sum | cut -c1-20; }
+
+# tally TEST CONFIG STATUS LOG FIGURES [CHECK-LOG-OPTION...]: a line for the table of tools/test-all.
+# FIGURES is what the guest said, if it did. A guest that failed (STATUS) has a failure.
+tally() {
+	tally=${5:-ops=- faults=- failures=- lost=- leaked=- wait=-}
+	# shellcheck disable=SC2154 # the caller sets it
+	tally="$1 $2 $tally splats=$("$top/tools/vm/check-log" "$4" ${7:+"$6" "$7"} | wc -l)"
+	[ "$3" -eq 0 ] || tally=$(echo "$tally" | sed 's/failures=\(0\|-\)\( \|$\)/failures=1\2/')
+	echo "TALLY $tally"
+}
