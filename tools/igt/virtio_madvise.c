@@ -80,6 +80,10 @@
  * Description: A BO of which another file has a handle, by prime or by name, is kept until
  *	that is closed. Each file's advice holds as long as its handle.
  *
+ * SUBTEST: race-close
+ * Description: Advice that is given while its handle is closed ends with the handle, and the
+ *	other file that has the BO does not lose it.
+ *
  * SUBTEST: export-purged
  * Description: A purged BO cannot be exported, nor can one that was exported before.
  *
@@ -165,6 +169,11 @@
  *
  * SUBTEST: madvise-fast-path
  * Description: 10,000 pairs of madvise send nothing to the host.
+ *
+ * SUBTEST: madvise-flood
+ * Description: Processes that give up and take back BOs all the time, exported or not, do not
+ *	keep those of others from being purged by one scan after the other, and 200,000
+ *	times of it take no memory.
  *
  * SUBTEST: purge-cost
  * Description: 1,000 BOs are purged by 1,000 commands, at most 40 waits for the host, and
@@ -316,6 +325,7 @@ static const struct subtest subtests[] = {
 	{ "purge-exported", test_purge_exported, "kept while exported" },
 	{ "purge-after-export-closed", test_purge_after_export_closed, "not kept for ever" },
 	{ "purge-shared-handle", test_purge_shared_handle, "kept while shared" },
+	{ "race-close", test_race_close, "advice ends with its handle" },
 	{ "export-purged", test_export_purged, "EINVAL" },
 	{ "purge-scanout", test_purge_scanout, "kept while shown" },
 	{ "scanout-purged", test_scanout_purged, "EINVAL" },
@@ -340,6 +350,7 @@ static const struct subtest subtests[] = {
 	{ "fdinfo", test_fdinfo, "memory of a file" },
 	{ "fork", test_fork, "inherited mappings" },
 	{ "madvise-fast-path", test_madvise_fast_path, "sends nothing" },
+	{ "madvise-flood", test_madvise_flood, "keeps nobody from purging" },
 	{ "purge-cost", test_purge_cost, "commands and waits" },
 	{ "oom-survive-1-client", test_oom_survive_1, "nothing is killed" },
 	{ "oom-survive-8-clients", test_oom_survive_8, "nothing is killed" },

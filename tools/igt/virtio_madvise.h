@@ -174,6 +174,7 @@ void test_transfer_purged(int fd);
 void test_purge_exported(int fd);
 void test_purge_after_export_closed(int fd);
 void test_purge_shared_handle(int fd);
+void test_race_close(int fd);
 void test_export_purged(int fd);
 
 /* virtio_madvise_kms.c: BOs that are shown */
@@ -213,6 +214,7 @@ void test_fork(int fd);
 
 /* virtio_madvise_load.c: many BOs */
 void test_madvise_fast_path(int fd);
+void test_madvise_flood(int fd);
 void test_purge_cost(int fd);
 void test_oom_survive_1(int fd);
 void test_oom_survive_8(int fd);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -25,13 +26,13 @@ static void write_file(const char *path, const char *text)
 	close(fd);
 }
 
-static struct vg_bo *create_bos(int fd, unsigned int count)
+static struct vg_bo *create_bos(int fd, unsigned int count, uint64_t size)
 {
 	struct vg_bo *bos = calloc(count, sizeof(*bos));
 
 	igt_assert(bos);
 	for (unsigned int i = 0; i < count; i++)
-		vg_bo_create_filled(&bos[i], fd, VG_BO_SIZE, i + 1);
+		vg_bo_create_filled(&bos[i], fd, size, i + 1);
 	return bos;
 }
 
@@ -46,7 +47,7 @@ static void close_bos(struct vg_bo *bos, unsigned int count)
 void test_madvise_fast_path(int fd)
 {
 	const unsigned int count = 50, pairs = 10000;
-	struct vg_bo *bos = create_bos(fd, count);
+	struct vg_bo *bos = create_bos(fd, count, VG_BO_SIZE);
 	unsigned int commands;
 
 	vg_trace_start();
@@ -69,6 +70,91 @@ void test_madvise_fast_path(int fd)
 	close_bos(bos, count);
 }
 
+/* For clients to fill their BOs, on a slow machine. */
+#define PATIENCE_MS 120000
+
+struct flood {
+	_Atomic unsigned int ready;
+	_Atomic unsigned int calls;
+	_Atomic bool end;
+};
+
+/*
+ * In a process of its own: says one thing and then the other of many BOs, of which none is
+ * purged in one process, as they are exported, and all are before long in the other.
+ */
+static void run_flood(struct flood *flood, bool exported)
+{
+	const unsigned int count = 500;
+	struct vg_bo *bos;
+	int fd = vg_open();
+
+	igt_assert(fd >= 0);
+	bos = create_bos(fd, count, 16 * VG_KIB);
+	for (unsigned int i = 0; exported && i < count; i++)
+		igt_assert(vg_bo_export(&bos[i]) >= 0);
+	flood->ready++;
+	while (!flood->end) {
+		for (unsigned int i = 0; i < count; i++) {
+			igt_assert(vg_bo_madvise(&bos[i], DONTNEED) >= 0);
+			if (i % 2)
+				igt_assert(vg_bo_madvise(&bos[i - 1], WILLNEED) >= 0);
+		}
+		for (unsigned int i = 0; i < count; i++)
+			igt_assert(vg_bo_madvise(&bos[i], WILLNEED) >= 0);
+		flood->calls += 5 * count / 2;
+	}
+	close_bos(bos, count);
+	close(fd);
+}
+
+/* What another process does neither keeps a scan from the end of the list, nor takes memory. */
+void test_madvise_flood(int fd)
+{
+	const unsigned int count = 200, max_scans = 4, calls = 200000;
+	uint64_t slab, before;
+	struct flood *flood = mmap(NULL, sizeof(*flood), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	igt_assert(flood != MAP_FAILED);
+	igt_fork(child, 2)
+		run_flood(flood, child);
+	for (int ms = 0; flood->ready < 2; ms++) {
+		igt_assert_f(ms < PATIENCE_MS, "a process died or is stuck\n");
+		usleep(1000);
+	}
+
+	/* once round before it counts: there is more of everything then */
+	slab = before = 0;
+	while (!slab || flood->calls < before + calls) {
+		struct vg_bo *bos = create_bos(fd, count, 16 * VG_KIB);
+		unsigned int scans, left = count;
+
+		for (unsigned int i = 0; i < count; i++)
+			igt_assert_eq(vg_bo_madvise(&bos[i], DONTNEED), 1);
+		for (scans = 0; left && scans < max_scans; scans++) {
+			vg_scan();
+			left = 0;
+			for (unsigned int i = 0; i < count; i++)
+				left += vg_bo_madvise(&bos[i], DONTNEED);
+		}
+		igt_assert_f(!left, "%u of %u BOs left after %u scans\n", left, count, scans);
+		close_bos(bos, count);
+		if (!slab) {
+			slab = vg_file_value("/proc/meminfo", "SUnreclaim");
+			before = flood->calls;
+		}
+	}
+	slab = vg_file_value("/proc/meminfo", "SUnreclaim") - slab;
+	before = flood->calls - before;
+	igt_info("%" PRIu64 " advices, slab grew by %" PRId64 " KiB\n", before, (int64_t)slab);
+	flood->end = true;
+	igt_waitchildren();
+	munmap(flood, sizeof(*flood));
+	/* not even the smallest object for each */
+	igt_assert((int64_t)slab < (int64_t)before * 8 / 1024);
+}
+
 void test_purge_cost(int fd)
 {
 	const unsigned int count = 1000, max_writes = 8, max_waits = 40;
@@ -79,7 +165,7 @@ void test_purge_cost(int fd)
 	if (igt_get_total_ram_mb() < 400)
 		igt_skip("needs 400 MiB of RAM, not %" PRIu64 "\n", igt_get_total_ram_mb());
 
-	bos = create_bos(fd, count);
+	bos = create_bos(fd, count, VG_BO_SIZE);
 	purged = vg_counter("purged_bos");
 	waited = vg_counter("host_waits");
 	vg_trace_start();
@@ -120,9 +206,6 @@ void test_purge_cost(int fd)
 #define LOAD_PERCENT 60
 #define HOG_PERCENT 90
 
-/* For clients to fill their BOs, on a slow machine. */
-#define PATIENCE_MS 120000
-
 struct load {
 	unsigned int bos;	/* of one client */
 	unsigned int hog_mib;
@@ -147,7 +230,7 @@ static void run_client(struct load *load)
 	close(load->go[1]);
 	fd = vg_open();
 	igt_assert(fd >= 0);
-	bos = create_bos(fd, load->bos);
+	bos = create_bos(fd, load->bos, VG_BO_SIZE);
 	for (unsigned int i = 0; i < load->bos; i++) {
 		if (!is_live(i))
 			igt_assert_eq(vg_bo_madvise(&bos[i], DONTNEED), 1);

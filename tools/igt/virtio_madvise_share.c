@@ -4,8 +4,13 @@
  *
  * Subtests of virtio_madvise about BOs that others use, too.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "virtio_madvise.h"
@@ -102,6 +107,92 @@ void test_purge_shared_handle(int fd)
 {
 	shared_handle(fd, false);
 	shared_handle(fd, true);
+}
+
+struct giving_up {
+	int file;
+	_Atomic uint32_t handle;
+	_Atomic uint32_t taken;		/* how often the advice was */
+	_Atomic uint32_t refused;
+	_Atomic bool end;
+};
+
+/*
+ * A thread that gives up a handle all the time, whether it is there or not. Not a process: of a
+ * file that is used by several in turn the kernel notes which, and waits for RCU.
+ */
+static void *give_up(void *arg)
+{
+	struct giving_up *race = arg;
+	struct sched_param normal = { 0 };
+
+	pthread_setschedparam(pthread_self(), SCHED_OTHER, &normal);
+	while (!race->end) {
+		struct drm_virtgpu_madvise args = { .bo_handle = race->handle, .madv = DONTNEED };
+
+		if (ioctl(race->file, DRM_IOCTL_VIRTGPU_MADVISE, &args))
+			race->refused++;
+		else
+			race->taken++;
+	}
+	return NULL;
+}
+
+/* Until it has gone once through the ioctl at least. */
+static void wait_for(const _Atomic uint32_t *count, long ns)
+{
+	const struct timespec pause = { .tv_nsec = ns };
+	uint32_t before = *count;
+
+	for (int tries = 10000; *count == before; tries--) {
+		igt_assert(tries);
+		nanosleep(&pause, NULL);
+	}
+}
+
+/*
+ * Who closes is woken on the CPU of who gives up, and comes first: anywhere in the ioctl, if the
+ * kernel can be preempted.
+ */
+void test_race_close(int fd)
+{
+	static struct giving_up race;
+	struct sched_param first = { .sched_priority = 1 }, normal = { 0 };
+	int closes, lost = 0;
+	cpu_set_t before, one;
+	time_t end = time(NULL) + 5;
+	struct vg_bo bo;
+	pthread_t thread;
+
+	memset(&race, 0, sizeof(race));
+	race.file = vg_open();
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	igt_assert_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+	igt_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	igt_assert_eq(sched_setscheduler(0, SCHED_FIFO, &first), 0);
+	igt_assert_eq(pthread_create(&thread, NULL, give_up, &race), 0);
+
+	vg_bo_create_filled(&bo, fd, 4 * VG_KIB, 1);
+	/* once in ten times is what it takes */
+	for (closes = 0; closes < 1000 && time(NULL) < end; closes++) {
+		race.handle = share(&bo, race.file, false);
+		wait_for(&race.taken, 100000 + closes * 7919 % 200000);
+		igt_assert_eq(vg_close_handle(race.file, race.handle), 0);
+		wait_for(&race.refused, 50000);
+		vg_scan();
+		lost = !vg_bo_madvise(&bo, WILLNEED);
+		if (lost)
+			break;
+	}
+	vg_bo_close(&bo);
+
+	race.end = true;
+	pthread_join(thread, NULL);
+	sched_setscheduler(0, SCHED_OTHER, &normal);
+	sched_setaffinity(0, sizeof(before), &before);
+	close(race.file);
+	igt_assert_f(!lost, "lost after %d closes\n", closes);
 }
 
 void test_export_purged(int fd)
