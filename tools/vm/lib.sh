@@ -30,6 +30,15 @@ runs() { grep -qs '^State:[[:space:]]*[^XZ[:space:]]' "/proc/$1/status"; }
 # digest: a short key of what is on stdin
 digest() { sha256sum | cut -c1-20; }
 
+# kcov TREE FRAGMENT: make's variables that instrument the files which the lines "# kcov:
+# PATTERN..." of FRAGMENT name. scripts/Makefile.lib looks at one for each object.
+kcov() {
+	sed -n 's/^# kcov: //p' "$2" | while read -r patterns; do
+		# shellcheck disable=SC2086 # are to be expanded
+		(cd "$1" && printf 'KCOV_INSTRUMENT_%s\n' $patterns)
+	done | sed 's|T_.*/|T_|; s/\.c$/.o=y/'
+}
+
 # tally TEST CONFIG STATUS LOG FIGURES [CHECK-LOG-OPTION...]: a line for the table of tools/test-all.
 # FIGURES is what the guest said, if it did. A guest that failed (STATUS) has a failure.
 tally() {
