@@ -5,7 +5,7 @@ DIR =
 CSV = tools/bench/baseline.csv
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit panfrost igt test-guest stress mesa gl-cost bench bench-compare mesa-export series-check export deps clean-cache
+.PHONY: help run test kunit panfrost igt test-guest stress fuzz mesa gl-cost bench bench-compare mesa-export series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
 	@echo 'make igt           the same; IGT_SRC=DIR builds and runs them in an IGT checkout'
 	@echo 'make stress        random use of BOs while memory is scarce, each byte compared, in guests (7 min)'
+	@echo 'make fuzz          random calls to both drivers, 20 s each; longer: tools/vm/fuzz -n CALLS'
 	@echo 'make mesa          builds Mesa with the patches to its VirGL winsys, and runs their unit tests'
 	@echo 'make gl-cost       what the patches to Mesa cost: frames per second with and without, ioctls (7 min)'
 	@echo 'make mesa-export   writes the patches to Mesa for git am (DIR=DIR, new or empty, else in the cache)'
@@ -47,6 +48,9 @@ igt test-guest: deps
 
 stress: deps
 	@tools/vm/stress -b $(BASE)
+
+fuzz: deps
+	@tools/vm/fuzz -b $(BASE)
 
 mesa: deps
 	@tools/mesa/build -t
