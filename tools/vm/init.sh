@@ -14,7 +14,8 @@
 # - the command's output goes to the serial console, which tools/vm/run logs;
 # - the last lines of the log are "GUEST-EXIT: <status>" and the kernel's "Power down".
 #   tools/vm/run fails when the status is not 0;
-# - /tmp is a tmpfs, /sys/kernel/debug and /sys/kernel/tracing are mounted.
+# - /tmp is a tmpfs, /sys/kernel/debug and /sys/kernel/tracing are mounted;
+# - a kernel that can tell looks for memory that was leaked, in the end.
 busybox=/bin/busybox
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp TERM=dumb
 
@@ -32,6 +33,18 @@ $busybox mount -t tmpfs shm /dev/shm
 echo -1000 >/proc/self/oom_score_adj
 status=0
 /bin/busybox sh -c "${GUEST_RUN:-echo no GUEST_RUN; false}" </dev/null || status=$?
+
+leaks=/sys/kernel/debug/kmemleak
+if [ -e $leaks ]; then
+	# It tells of nothing younger than 5 s, and when memory was so scarce that it got none, of
+	# nothing at all.
+	sleep 5
+	if echo scan >$leaks && echo scan >$leaks; then
+		cat $leaks
+	else
+		echo 'kmemleak has given up'
+	fi
+fi
 
 echo "GUEST-EXIT: $status"
 $busybox sync
