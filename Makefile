@@ -2,16 +2,19 @@
 # Everything that is built lives in the cache, outside of this tree (CACHE=).
 export BASE ?= $(shell awk '!/^\#/ && NF {print $$1; exit}' patches/bases)
 DIR =
+SECONDS =
 CSV = tools/bench/baseline.csv
 cache = $${CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/gem-shrinker}
 
-.PHONY: help run test kunit panfrost igt test-guest stress fuzz mesa gl-cost bench bench-compare mesa-export series-check export deps clean-cache
+.PHONY: help run test test-debug kunit panfrost igt test-guest stress fuzz mesa gl-cost bench bench-compare mesa-export series-check export deps clean-cache
 
 help:
 	@echo 'make run           the main job: four scenes under memory pressure, without and with swap, and of a'
 	@echo '                   GL program, in guests with the unpatched and the patched kernel; tables and plots'
-	@echo 'make test          all tests: series-check, kunit, test-guest, mesa, and guests with IOMMUs, with a'
-	@echo '                   balloon, and with GL programs while their caches are purged'
+	@echo 'make test          all tests: series-check, kunit, panfrost, test-guest, mesa, and guests with IOMMUs, a'
+	@echo '                   balloon, and GL programs; stress, fuzzing and a bad host for a minute or so'
+	@echo 'make test-debug    tests for a night: debug kernels, 1 to 4 CPUs, IOMMUs, faults, a bad host, fuzzing,'
+	@echo '                   stress; ends with a table (SECONDS=1800 for each guest under stress)'
 	@echo 'make kunit         unit tests of the kernel code, under User-Mode Linux'
 	@echo 'make panfrost      the panfrost driver under User-Mode Linux, on a model of its GPU'
 	@echo 'make test-guest    IGT tests in guests, on the 2D and the virgl device'
@@ -36,6 +39,9 @@ run: deps
 
 test: deps
 	@tools/test-all
+
+test-debug: deps
+	@tools/test-debug $(SECONDS)
 
 kunit: deps
 	@tools/uml/kunit
