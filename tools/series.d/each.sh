@@ -87,7 +87,7 @@ each_compile() {
 	each_config obj "$top/tools/series.d/compile.config" || return 1
 	# shellcheck disable=SC2046,SC2086 # lists
 	each_make obj $each_dirs $(git -C "$patched" diff --name-only base "$1" -- '*.c' |
-		grep -vE '^(drivers/(gpu/drm|accel)|arch/[^/]*/um)/' | sed 's/c$/o/') || return 1
+		grep -vE '^(drivers/(gpu/drm|accel)|arch/um|arch/[^/]*/um)/' | sed 's/c$/o/') || return 1
 }
 
 # each_key COMMIT: what its result depends on
