@@ -30,10 +30,10 @@
  * for it.
  *
  * The OOM notifier is the last stop before a victim is chosen. It goes on until
- * something was freed or nothing is left to look at, waits for the device for
- * %DRM_GEM_OOM_DEADLINE_MS in all, and ignores second chances. It takes resv,
- * the list and &drm_device.object_name_lock by trylock. Zapping may sleep on
- * i_mmap_rwsem, as it does for all of reclaim.
+ * something was freed or nothing is left to look at, waits for the device, and
+ * for room in it, for %DRM_GEM_OOM_DEADLINE_MS in all, and ignores second
+ * chances. It takes resv, the list and &drm_device.object_name_lock by trylock.
+ * Zapping may sleep on i_mmap_rwsem, as it does for all of reclaim.
  *
  * To free swap space is another matter. A folio of an evicted object that vmscan
  * is about to write is waited for, and the first one may be read back. So where

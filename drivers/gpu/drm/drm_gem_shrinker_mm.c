@@ -259,12 +259,32 @@ static unsigned long drm_gem_oom_wait(struct drm_gem_shrinker *shrinker,
 	return timeout;
 }
 
+/*
+ * Scans until something was freed, or all that can be had was looked at. Where
+ * clients keep the device full there is no answer of ours to wait for.
+ */
+static void drm_gem_oom_scan(struct drm_gem_shrinker *shrinker,
+			     struct drm_gem_scan *scan)
+{
+	unsigned long begin;
+
+	for (;;) {
+		drm_gem_scan(shrinker, scan);
+		if (scan->freed || !scan->full || !scan->timeout)
+			break;
+
+		begin = jiffies;
+		schedule_timeout_uninterruptible(1);
+		scan->timeout -= min(scan->timeout, jiffies - begin);
+	}
+}
+
 /**
  * drm_gem_shrinker_oom - free what is idle before a victim is chosen
  * @dev: DRM device that called drm_gem_shrinker_register()
  *
  * The body of the OOM notifier. Waits no longer than %DRM_GEM_OOM_DEADLINE_MS,
- * also when the device owes answers.
+ * also when the device owes answers or has no room for more to do.
  *
  * Context: process context, may sleep.
  *
@@ -284,7 +304,7 @@ unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
 	/* Memory under way comes sooner than memory yet to be asked for. */
 	scan.timeout += drm_gem_oom_wait(shrinker, before, half);
 
-	drm_gem_scan(shrinker, &scan);
+	drm_gem_oom_scan(shrinker, &scan);
 
 	/* What was evicted is freed by the finisher. */
 	if (!scan.freed) {

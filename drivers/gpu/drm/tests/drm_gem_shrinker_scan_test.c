@@ -271,6 +271,37 @@ static void drm_gem_shrinker_test_little_room(struct kunit *test)
 	}
 }
 
+static void drm_gem_shrinker_test_clients_make_room(struct mock_object *bo)
+{
+	struct mock_device *mock = to_mock_device(bo->base.dev);
+
+	if (bo->offers == 5)
+		atomic_set(&mock->reserved[MOCK_RESERVE_RING], 0);
+}
+
+/* A ring full of what others sent has room again soon, too soon to kill for it. */
+static void drm_gem_shrinker_test_oom_waits_for_room(struct kunit *test)
+{
+	struct mock_device *mock = test->priv;
+	struct mock_object *bo = mock_create_idle(test, 6);
+
+	mock->room = 1;
+	atomic_set(&mock->reserved[MOCK_RESERVE_RING], 1);
+	KUNIT_EXPECT_EQ(test, mock_scan_all(mock), 0);
+	KUNIT_EXPECT_EQ(test, bo->offers, 1);
+
+	/* Not for ever: a client may fill it again each time. */
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 0);
+	KUNIT_EXPECT_GT(test, bo->offers, 2);
+
+	bo->offers = 0;
+	mock->hook = drm_gem_shrinker_test_clients_make_room;
+	KUNIT_EXPECT_EQ(test, drm_gem_shrinker_oom(&mock->drm), 6);
+	KUNIT_EXPECT_EQ(test, bo->offers, 5);
+
+	mock_put(bo);
+}
+
 /* Being asked for one page is no reason for one round trip per object. */
 static void drm_gem_shrinker_test_small_scan_is_a_batch(struct kunit *test)
 {
@@ -421,6 +452,7 @@ static struct kunit_case drm_gem_shrinker_scan_tests[] = {
 	KUNIT_CASE(drm_gem_shrinker_test_sends_ahead),
 	KUNIT_CASE(drm_gem_shrinker_test_vmscan_wants_half),
 	KUNIT_CASE(drm_gem_shrinker_test_little_room),
+	KUNIT_CASE(drm_gem_shrinker_test_oom_waits_for_room),
 	KUNIT_CASE(drm_gem_shrinker_test_small_scan_is_a_batch),
 	KUNIT_CASE(drm_gem_shrinker_test_nothing_to_do),
 	KUNIT_CASE(drm_gem_shrinker_test_refused_reserve),
