@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 
+#include "../vm/virgl_copy.h"
 #include "../vm/virtgpu_madvise.h"
 #include "fault.h"
 
@@ -152,21 +153,11 @@ static inline int bo_download(const struct bo *bo)
 /* a job by which the host copies all of @src to @dst */
 static inline int bo_copy(const struct bo *dst, const struct bo *src)
 {
-	uint32_t stream[] = {
-		17 | 13 << 16, /* VIRGL_CCMD_RESOURCE_COPY_REGION */
-		dst->resource, 0, 0, 0, 0,
-		src->resource, 0, 0, 0, 0, src->size, 1, 1,
-	};
-	uint32_t handles[] = { dst->handle, src->handle };
-	struct drm_virtgpu_execbuffer exec = {
-		.size = sizeof(stream),
-		.command = (uintptr_t)stream,
-		.bo_handles = (uintptr_t)handles,
-		.num_bo_handles = 2,
-		.fence_fd = -1,
-	};
+	struct virgl_copy copy;
 
-	return drm(DRM_IOCTL_VIRTGPU_EXECBUFFER, &exec);
+	return drm(DRM_IOCTL_VIRTGPU_EXECBUFFER,
+		   virgl_copy(&copy, (struct virgl_buffer){ dst->handle, dst->resource },
+			      (struct virgl_buffer){ src->handle, src->resource }, src->size));
 }
 
 /* the kernel gives up after 15 s with EBUSY */

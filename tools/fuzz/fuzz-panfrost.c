@@ -32,14 +32,10 @@ static int do_create(struct run *run, const uint64_t *v)
 	/* The address space of the GPU has no room for the largest. */
 	args.size = fuzz_limit(args.size, MOST_BYTES, 0xfe000001);
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_PANFROST_CREATE_BO, &args, v[4], v[5]);
-	if (!ret && fuzz_is_plain(v[4]))
-		fuzz_fill_handle(run, fuzz_call->args[0].value, v[1], (struct handle){
-			.name = args.handle,
-			.va = args.offset,
-		}, args.size);
-	else if (!ret)
-		run->exact = false;
-	return ret;
+	return fuzz_created(run, ret, v[4], v[1], (struct handle){
+		.name = args.handle,
+		.va = args.offset,
+	}, args.size);
 }
 
 static int do_madvise(struct run *run, const uint64_t *v)

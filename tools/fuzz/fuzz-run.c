@@ -121,6 +121,17 @@ void fuzz_fill_handle(struct run *run, uint64_t file, uint64_t slot, struct hand
 	run->handle[slot] = handle;
 }
 
+/* A BO that a call of @ret made, unless its arguments in @field were changed to whatever. */
+int fuzz_created(struct run *run, int ret, uint64_t field, uint64_t slot, struct handle handle,
+		 uint64_t bytes)
+{
+	if (!ret && fuzz_is_plain(field))
+		fuzz_fill_handle(run, fuzz_call->args[0].value, slot, handle, bytes);
+	else if (!ret)
+		run->exact = false;
+	return ret;
+}
+
 /* The object of the handle `name` of the file that argument `file_arg` is; NULL is none. */
 struct object *fuzz_object(struct run *run, unsigned int file_arg, uint64_t name)
 {

@@ -87,14 +87,10 @@ static int do_create(struct run *run, const uint64_t *v)
 	fuzz_patch(&args, sizeof(args), v[4], v[5]);
 	limit_texture(&args);
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_VIRTGPU_RESOURCE_CREATE, &args, v[4], v[5]);
-	if (!ret && fuzz_is_plain(v[4]))
-		fuzz_fill_handle(run, fuzz_call->args[0].value, v[1], (struct handle){
-			.name = args.bo_handle,
-			.resource = args.res_handle,
-		}, args.size ? args.size : FUZZ_PAGE);
-	else if (!ret)
-		run->exact = false;
-	return ret;
+	return fuzz_created(run, ret, v[4], v[1], (struct handle){
+		.name = args.bo_handle,
+		.resource = args.res_handle,
+	}, args.size ? args.size : FUZZ_PAGE);
 }
 
 static int do_blob(struct run *run, const uint64_t *v)
@@ -114,14 +110,10 @@ static int do_blob(struct run *run, const uint64_t *v)
 	args.size = fuzz_limit(args.size, MOST_BYTES, 1ull << 40);
 	args.cmd_size = fuzz_limit(args.cmd_size, 4096, 0x80000000);
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, &args, v[4], v[5]);
-	if (!ret && fuzz_is_plain(v[4]))
-		fuzz_fill_handle(run, fuzz_call->args[0].value, v[1], (struct handle){
-			.name = args.bo_handle,
-			.resource = args.res_handle,
-		}, args.size);
-	else if (!ret)
-		run->exact = false;
-	return ret;
+	return fuzz_created(run, ret, v[4], v[1], (struct handle){
+		.name = args.bo_handle,
+		.resource = args.res_handle,
+	}, args.size);
 }
 
 static int do_madvise(struct run *run, const uint64_t *v)
@@ -309,12 +301,8 @@ static int do_dumb(struct run *run, const uint64_t *v)
 		args.height &= 0xff;
 	}
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_MODE_CREATE_DUMB, &args, v[4], v[5]);
-	if (!ret && fuzz_is_plain(v[4]))
-		fuzz_fill_handle(run, fuzz_call->args[0].value, v[1],
-				 (struct handle){ .name = args.handle }, args.size);
-	else if (!ret)
-		run->exact = false;
-	return ret;
+	return fuzz_created(run, ret, v[4], v[1], (struct handle){ .name = args.handle },
+			    args.size);
 }
 
 static int do_fb(struct run *run, const uint64_t *v)

@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../vm/virgl_copy.h"
 #include "stress.h"
 
 /* of Gallium and virgl */
@@ -31,7 +32,6 @@
 #define VIRGL_BIND_CUSTOM (1 << 17)
 #define VIRGL_FORMAT_B8G8R8A8_UNORM 1
 #define VIRGL_FORMAT_R8_UNORM 64
-#define VIRGL_CCMD_RESOURCE_COPY_REGION 17
 
 #define PAGE (4 * KIB)
 
@@ -401,20 +401,10 @@ void bo_download(struct stress *me, struct bo *bo)
 /* virgl only. A job: the host copies all of src to dst, of the same size, in its own memory. */
 void bo_copy(struct stress *me, struct bo *dst, struct bo *src)
 {
-	uint32_t stream[] = {
-		VIRGL_CCMD_RESOURCE_COPY_REGION | 13 << 16,
-		dst->resource, 0, 0, 0, 0,
-		src->resource, 0, 0, 0, 0, src->size, 1, 1,
-	};
-	uint32_t handles[] = { dst->handle, src->handle };
-	struct drm_virtgpu_execbuffer exec = {
-		.size = sizeof(stream),
-		.command = (uintptr_t)stream,
-		.bo_handles = (uintptr_t)handles,
-		.num_bo_handles = 2,
-		.fence_fd = -1,
-	};
-	int ret = drm_do(me->drm, DRM_IOCTL_VIRTGPU_EXECBUFFER, &exec);
+	struct virgl_copy copy;
+	int ret = drm_do(me->drm, DRM_IOCTL_VIRTGPU_EXECBUFFER,
+			 virgl_copy(&copy, (struct virgl_buffer){ dst->handle, dst->resource },
+				    (struct virgl_buffer){ src->handle, src->resource }, src->size));
 	bool dst_may = may_be_purged(dst), src_may = may_be_purged(src);
 
 	bo_did(dst, OP_COPY);

@@ -127,42 +127,51 @@ int bo_export(struct stress *me, struct bo *bo)
 	return bo_done(me, bo, "PRIME_HANDLE_TO_FD", ret) ? args.fd : ret ?: -EINVAL;
 }
 
+/* A message, and room for a file descriptor. */
+struct packet {
+	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+	struct iovec iov;
+	struct msghdr header;
+};
+
+static struct msghdr *packet_of(struct packet *packet, struct message *message)
+{
+	*packet = (struct packet){
+		.iov = { message, sizeof(*message) },
+		.header = {
+			.msg_iov = &packet->iov,
+			.msg_iovlen = 1,
+			.msg_control = &packet->control,
+			.msg_controllen = sizeof(packet->control),
+		},
+	};
+	return &packet->header;
+}
+
 static int send_message(int to, struct message *message, int fd)
 {
-	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control = { 0 };
-	struct iovec iov = { message, sizeof(*message) };
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
+	struct packet packet;
+	struct msghdr *header = packet_of(&packet, message);
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(header);
 
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
 	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	return sendmsg(to, &header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(to, header, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 /* The dma-buf, or -1: nothing there. */
 static int receive_message(int from, struct message *message)
 {
-	union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
-	struct iovec iov = { message, sizeof(*message) };
-	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
+	struct packet packet;
+	struct msghdr *header = packet_of(&packet, message);
 	struct cmsghdr *cmsg;
 	int fd;
 
-	if (recvmsg(from, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(*message))
+	if (recvmsg(from, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != sizeof(*message))
 		return -1;
-	cmsg = CMSG_FIRSTHDR(&header);
+	cmsg = CMSG_FIRSTHDR(header);
 	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS)
 		return -1;
 	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
