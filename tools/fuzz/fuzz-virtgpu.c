@@ -107,7 +107,7 @@ static int do_blob(struct run *run, const uint64_t *v)
 	int ret;
 
 	fuzz_patch(&args, sizeof(args), v[4], v[5]);
-	args.size = fuzz_limit(args.size, MOST_BYTES, 1ull << 40);
+	args.size = fuzz_limit(args.size, MOST_BYTES, 1ull << 39);
 	args.cmd_size = fuzz_limit(args.cmd_size, 4096, 0x80000000);
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, &args, v[4], v[5]);
 	return fuzz_created(run, ret, v[4], v[1], (struct handle){
@@ -213,6 +213,7 @@ static uint32_t resource_of(struct run *run, unsigned int arg)
 
 static int do_exec(struct run *run, const uint64_t *v)
 {
+	static uint32_t none[0x200000];
 	uint32_t handles[] = { v[3], v[4], 0 };
 	uint32_t stream[16] = {};
 	struct drm_virtgpu_execbuffer_syncobj sync = {
@@ -244,7 +245,9 @@ static int do_exec(struct run *run, const uint64_t *v)
 	written(run);
 	fuzz_patch(&args, sizeof(args), v[7], v[8]);
 	args.size = fuzz_limit(args.size, sizeof(stream), 0x80000000);
-	args.num_bo_handles = fuzz_limit(args.num_bo_handles, 0x4000, 0x20000000);
+	args.num_bo_handles = fuzz_limit(args.num_bo_handles, sizeof(none) / 4, 0x20000000);
+	if (args.num_bo_handles > 0x4000)
+		args.bo_handles = (uintptr_t)none;
 	args.num_in_syncobjs = fuzz_limit(args.num_in_syncobjs, 0x1000, 0x20000000);
 	args.num_out_syncobjs = fuzz_limit(args.num_out_syncobjs, 0x1000, 0x20000000);
 	ret = fuzz_ioctl(v[0], DRM_IOCTL_VIRTGPU_EXECBUFFER, &args, v[7], v[8]);
@@ -362,7 +365,7 @@ static int do_show(struct run *run, const uint64_t *v)
 /* Hosts without blobs, or 3D, say EINVAL or ENOSYS. Modes are for the master. */
 const struct op fuzz_virtgpu_ops[] = {
 	{ "create", "fHtgiv", 12, FUZZ_VIRTIO, do_create, ERRNOS(EINVAL, EFAULT, ENOMEM) },
-	{ "blob", "fHtgiv", 3, FUZZ_VIRTIO, do_blob, ERRNOS(EINVAL, EFAULT, ENOMEM) },
+	{ "blob", "fHtgiv", 3, FUZZ_VIRTIO, do_blob, ERRNOS(EINVAL, EFAULT, ENOMEM, ENOSPC) },
 	{ "dumb", "fHggiv", 2, FUZZ_VIRTIO, do_dumb, ERRNOS(EINVAL, EFAULT, ENOMEM, EACCES) },
 	{ "madvise", "fhabbiv", 24, FUZZ_VIRTIO, do_madvise,
 	  ERRNOS(EINVAL, ENOENT, EFAULT, EBUSY, ENOMEM), true },

@@ -81,7 +81,8 @@ struct flood {
 
 /*
  * In a process of its own: says one thing and then the other of many BOs, of which none is
- * purged in one process, as they are exported, and all are before long in the other.
+ * purged in one process, as they are exported, and all are before long in the other, which
+ * fills the ring of the device with commands that replace them.
  */
 static void run_flood(struct flood *flood, bool exported)
 {
@@ -101,7 +102,7 @@ static void run_flood(struct flood *flood, bool exported)
 				igt_assert(vg_bo_madvise(&bos[i - 1], WILLNEED) >= 0);
 		}
 		for (unsigned int i = 0; i < count; i++)
-			igt_assert(vg_bo_madvise(&bos[i], WILLNEED) >= 0);
+			igt_assert(vg_bo_madvise(&bos[i], exported ? WILLNEED : REPLACE) >= 0);
 		flood->calls += 5 * count / 2;
 	}
 	close_bos(bos, count);
