@@ -261,21 +261,35 @@ static unsigned long drm_gem_oom_wait(struct drm_gem_shrinker *shrinker,
 
 /*
  * Scans until something was freed, or all that can be had was looked at. Where
- * clients keep the device full there is no answer of ours to wait for.
+ * clients keep the device full there is no answer of ours to wait for. Returns the
+ * number of pages freed; @timeout is what is left of it.
  */
-static void drm_gem_oom_scan(struct drm_gem_shrinker *shrinker,
-			     struct drm_gem_scan *scan)
+static unsigned long drm_gem_oom_scan(struct drm_gem_shrinker *shrinker,
+				      unsigned long before,
+				      unsigned long *timeout)
 {
-	unsigned long begin;
+	ktime_t begin = ktime_get();
 
 	for (;;) {
-		drm_gem_scan(shrinker, scan);
-		if (scan->freed || !scan->full || !scan->timeout)
-			break;
+		struct drm_gem_scan scan = {
+			.nr_to_scan = ULONG_MAX,
+			.timeout = *timeout,
+			.oom = true,
+		};
+		unsigned long slept;
 
-		begin = jiffies;
+		drm_gem_scan(shrinker, &scan);
+		*timeout = scan.timeout;
+		if (scan.freed || !scan.full || *timeout <= 1 ||
+		    atomic_long_read(&shrinker->purged_pages) != before)
+			return scan.freed;
+
+		slept = jiffies;
 		schedule_timeout_uninterruptible(1);
-		scan->timeout -= min(scan->timeout, jiffies - begin);
+		slept = jiffies - slept;
+		/* The last look comes when the time is over. */
+		*timeout -= min(*timeout - 1, slept);
+		drm_gem_note_wait(shrinker, begin);
 	}
 }
 
@@ -294,26 +308,22 @@ unsigned long drm_gem_shrinker_oom(struct drm_device *dev)
 {
 	struct drm_gem_shrinker *shrinker = dev->gem_shrinker;
 	unsigned long before = atomic_long_read(&shrinker->purged_pages);
-	unsigned long half = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS) / 2;
-	struct drm_gem_scan scan = {
-		.nr_to_scan = ULONG_MAX,
-		.timeout = half,
-		.oom = true,
-	};
+	unsigned long timeout = msecs_to_jiffies(DRM_GEM_OOM_DEADLINE_MS) / 2;
+	unsigned long freed;
 
 	/* Memory under way comes sooner than memory yet to be asked for. */
-	scan.timeout += drm_gem_oom_wait(shrinker, before, half);
+	timeout += drm_gem_oom_wait(shrinker, before, timeout);
 
-	drm_gem_oom_scan(shrinker, &scan);
+	freed = drm_gem_oom_scan(shrinker, before, &timeout);
 
 	/* What was evicted is freed by the finisher. */
-	if (!scan.freed) {
-		drm_gem_oom_wait(shrinker, before, scan.timeout);
-		scan.freed = atomic_long_xchg(&shrinker->freed_late, 0);
+	if (!freed) {
+		drm_gem_oom_wait(shrinker, before, timeout);
+		freed = atomic_long_xchg(&shrinker->freed_late, 0);
 	}
 
 	/* What other scans freed in the meantime is as good. */
-	return max_t(unsigned long, scan.freed,
+	return max_t(unsigned long, freed,
 		     atomic_long_read(&shrinker->purged_pages) - before);
 }
 EXPORT_SYMBOL(drm_gem_shrinker_oom);

@@ -205,18 +205,13 @@ static bool drm_gem_is_late(struct drm_gem_shrinker *shrinker,
 	return false;
 }
 
-/*
- * One pass over a list, and so on until enough was looked at. With what is left of
- * @scan's timeout it may be called again.
- */
+/* One pass over a list, and so on until enough was looked at. */
 void drm_gem_scan(struct drm_gem_shrinker *shrinker, struct drm_gem_scan *scan)
 {
 	unsigned int noreclaim = memalloc_noreclaim_save();
 	struct drm_gem_revoke_batch *batch, *sent = NULL;
 
 	scan->first = true;
-	scan->full = false;
-	scan->looked_at = 0;
 	while (scan->scanned < scan->nr_to_scan && scan->timeout &&
 	       !scan->full && !scan->done && !scan->late &&
 	       !drm_gem_is_late(shrinker, scan->from)) {
