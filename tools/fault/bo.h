@@ -274,17 +274,20 @@ static inline int scan(const char *what)
 	return write(scan_fd, text, len) == len ? 0 : -errno;
 }
 
-/* Until @key is @goal: a BO that was used gets a second chance, answers may be late. */
+/* Until @key has come to @goal: a BO that was used gets a second chance, answers may be late. */
 static inline bool scan_until(const char *what, const char *key, long goal)
 {
+	bool up = counter(key) < goal;
 	uint64_t begin = now_ms();
 
 	for (;;) {
 		int ret = scan(what);
+		long now;
 
 		if (ret)
 			die("scanning: %d", ret);
-		if (counter(key) >= goal)
+		now = counter(key);
+		if (up ? now >= goal : now <= goal)
 			return true;
 		if (now_ms() - begin > PATIENCE_MS)
 			return false;
@@ -317,6 +320,49 @@ static inline void bos_close(struct bo *bos, unsigned int count)
 
 		if (ret)
 			fail("closing a BO gave %d", ret);
+	}
+}
+
+/* The commands to the host are counted by type, for host_resources(). */
+#define COMMANDS "/sys/kernel/tracing/events/virtio_gpu/virtio_gpu_cmd_queue/"
+
+/* How many resources the host was told to make, without those it was told to free. */
+static inline long host_resources(void)
+{
+	unsigned long type, count;
+	char line[256];
+	FILE *file = fopen(COMMANDS "hist", "r");
+	long resources = 0;
+
+	if (!file)
+		die(COMMANDS "hist");
+	while (fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "{ type: %lu } hitcount: %lu", &type, &count) != 2)
+			continue;
+		switch (type) {
+		case 0x101: /* VIRTIO_GPU_CMD_RESOURCE_CREATE_2D */
+		case 0x204: /* VIRTIO_GPU_CMD_RESOURCE_CREATE_3D */
+			resources += count;
+			break;
+		case 0x102: /* VIRTIO_GPU_CMD_RESOURCE_UNREF */
+			resources -= count;
+		}
+	}
+	fclose(file);
+	return resources;
+}
+
+/* A BO that is freed is freed by the host, too, or it would keep its pages. */
+static inline void expect_host_resources(long resources)
+{
+	uint64_t begin = now_ms();
+
+	while (host_resources() != resources) {
+		if (now_ms() - begin > PATIENCE_MS) {
+			fail("the host has %ld resources, not %ld", host_resources(), resources);
+			return;
+		}
+		usleep(1000);
 	}
 }
 

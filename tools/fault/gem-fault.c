@@ -106,10 +106,13 @@ static bool is_skipped(const struct operation *op, unsigned int n, unsigned int 
 
 static void test(const struct operation *op)
 {
-	long resident = counter("resident_pages"), shmem = shmem_kib();
-	unsigned int n, count = count_points(op);
+	long resources = host_resources(), shmem = shmem_kib();
 	unsigned long before = faults;
 	uint64_t begin = now_ms();
+	unsigned int n, count;
+
+	resident = counter("resident_pages");
+	count = count_points(op);
 
 	/*
 	 * Twice, since what the kernel's own checks allocate differs from one time to the next,
@@ -125,6 +128,7 @@ static void test(const struct operation *op)
 
 	snprintf(doing, sizeof(doing), "%s, at the end", op->name);
 	expect_resident(resident);
+	expect_host_resources(resources);
 	expect_shmem(shmem);
 	printf("ok    %s: %u things can fail, %lu faults in %lu ms\n", op->name, count,
 	       faults - before, now_ms() - begin);
@@ -191,6 +195,7 @@ int main(int argc, char **argv)
 	}
 	swap_on("/dev/zram0", 256);
 	inject_setup();
+	put(COMMANDS "trigger", "hist:keys=type");
 	/* what is left over from boot is not ours */
 	put(DEBUG "kmemleak", "clear");
 
