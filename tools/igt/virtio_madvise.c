@@ -175,6 +175,10 @@
  *	keep those of others from being purged by one scan after the other, and 200,000
  *	times of it take no memory.
  *
+ * SUBTEST: ring-flood
+ * Description: Processes that fill the ring of the device with commands leave some of it to
+ *	those that purge.
+ *
  * SUBTEST: purge-cost
  * Description: 1,000 BOs are purged by 1,000 commands, at most 40 waits for the host, and
  *	at most 8 writes to drop_caches.
@@ -351,6 +355,7 @@ static const struct subtest subtests[] = {
 	{ "fork", test_fork, "inherited mappings" },
 	{ "madvise-fast-path", test_madvise_fast_path, "sends nothing" },
 	{ "madvise-flood", test_madvise_flood, "keeps nobody from purging" },
+	{ "ring-flood", test_ring_flood, "leaves room to purge" },
 	{ "purge-cost", test_purge_cost, "commands and waits" },
 	{ "oom-survive-1-client", test_oom_survive_1, "nothing is killed" },
 	{ "oom-survive-8-clients", test_oom_survive_8, "nothing is killed" },

@@ -215,6 +215,7 @@ void test_fork(int fd);
 /* virtio_madvise_load.c: many BOs */
 void test_madvise_fast_path(int fd);
 void test_madvise_flood(int fd);
+void test_ring_flood(int fd);
 void test_purge_cost(int fd);
 void test_oom_survive_1(int fd);
 void test_oom_survive_8(int fd);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "virtio_madvise.h"
@@ -81,10 +82,10 @@ struct flood {
 
 /*
  * In a process of its own: says one thing and then the other of many BOs, of which none is
- * purged in one process, as they are exported, and all are before long in the other, which
- * fills the ring of the device with commands that replace them.
+ * purged if they are exported, and all are before long if not. To replace these takes commands,
+ * as many as the ring of the device has room for.
  */
-static void run_flood(struct flood *flood, bool exported)
+static void run_flood(struct flood *flood, bool exported, uint32_t last)
 {
 	const unsigned int count = 500;
 	struct vg_bo *bos;
@@ -102,42 +103,68 @@ static void run_flood(struct flood *flood, bool exported)
 				igt_assert(vg_bo_madvise(&bos[i - 1], WILLNEED) >= 0);
 		}
 		for (unsigned int i = 0; i < count; i++)
-			igt_assert(vg_bo_madvise(&bos[i], exported ? WILLNEED : REPLACE) >= 0);
+			igt_assert(vg_bo_madvise(&bos[i], last) >= 0);
 		flood->calls += 5 * count / 2;
 	}
 	close_bos(bos, count);
 	close(fd);
 }
 
-/* What another process does neither keeps a scan from the end of the list, nor takes memory. */
-void test_madvise_flood(int fd)
+static struct flood *new_flood(void)
 {
-	const unsigned int count = 200, max_scans = 4, calls = 200000;
-	uint64_t slab, before;
 	struct flood *flood = mmap(NULL, sizeof(*flood), PROT_READ | PROT_WRITE,
 				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	igt_assert(flood != MAP_FAILED);
-	igt_fork(child, 2)
-		run_flood(flood, child);
+	return flood;
+}
+
+static void wait_for_flood(const struct flood *flood)
+{
 	for (int ms = 0; flood->ready < 2; ms++) {
 		igt_assert_f(ms < PATIENCE_MS, "a process died or is stuck\n");
 		usleep(1000);
 	}
+}
+
+static void end_flood(struct flood *flood)
+{
+	flood->end = true;
+	igt_waitchildren();
+	munmap(flood, sizeof(*flood));
+}
+
+/* Gives up all, once more; how many were not purged. */
+static unsigned int give_up(struct vg_bo *bos, unsigned int count)
+{
+	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		left += vg_bo_madvise(&bos[i], DONTNEED);
+	return left;
+}
+
+/* What another process does neither keeps a scan from the end of the list, nor takes memory. */
+void test_madvise_flood(int fd)
+{
+	const unsigned int count = 200, max_scans = 4, calls = 200000;
+	struct flood *flood = new_flood();
+	uint64_t slab, before;
+
+	igt_fork(child, 2)
+		run_flood(flood, child, WILLNEED);
+	wait_for_flood(flood);
 
 	/* once round before it counts: there is more of everything then */
 	slab = before = 0;
 	while (!slab || flood->calls < before + calls) {
 		struct vg_bo *bos = create_bos(fd, count, 16 * VG_KIB);
-		unsigned int scans, left = count;
+		unsigned int scans = 0, left = give_up(bos, count);
 
-		for (unsigned int i = 0; i < count; i++)
-			igt_assert_eq(vg_bo_madvise(&bos[i], DONTNEED), 1);
-		for (scans = 0; left && scans < max_scans; scans++) {
+		igt_assert_eq(left, count);
+		for (; left && scans < max_scans; scans++) {
 			vg_scan();
-			left = 0;
-			for (unsigned int i = 0; i < count; i++)
-				left += vg_bo_madvise(&bos[i], DONTNEED);
+			left = give_up(bos, count);
 		}
 		igt_assert_f(!left, "%u of %u BOs left after %u scans\n", left, count, scans);
 		close_bos(bos, count);
@@ -149,11 +176,50 @@ void test_madvise_flood(int fd)
 	slab = vg_file_value("/proc/meminfo", "SUnreclaim") - slab;
 	before = flood->calls - before;
 	igt_info("%" PRIu64 " advices, slab grew by %" PRId64 " KiB\n", before, (int64_t)slab);
-	flood->end = true;
-	igt_waitchildren();
-	munmap(flood, sizeof(*flood));
+	end_flood(flood);
 	/* not even the smallest object for each */
 	igt_assert((int64_t)slab < (int64_t)before * 8 / 1024);
+}
+
+/*
+ * Processes that fill the ring leave some of it to memory reclaim: a scan that finds no room has
+ * asked the device for something, or the device still owes answers.
+ */
+void test_ring_flood(int fd)
+{
+	const unsigned int count = 200, rounds = 10;
+	struct flood *flood = new_flood();
+	unsigned int scans = 0, full = 0, idle = 0;
+
+	igt_fork(child, 2)
+		run_flood(flood, false, REPLACE);
+	wait_for_flood(flood);
+
+	for (unsigned int round = 0; round < rounds; round++) {
+		struct vg_bo *bos = create_bos(fd, count, 16 * VG_KIB);
+		time_t begin = time(NULL);
+
+		give_up(bos, count);
+		do {
+			uint64_t refused = vg_counter("refused_driver");
+			uint64_t asked = vg_counter("purged_bos") + vg_counter("host_waits") +
+					 vg_counter("late_batches");
+
+			vg_scan();
+			scans++;
+			if (vg_counter("refused_driver") == refused)
+				continue;
+			full++;
+			idle += vg_counter("purged_bos") + vg_counter("host_waits") +
+				vg_counter("late_batches") == asked;
+		} while (give_up(bos, count) && time(NULL) - begin < PATIENCE_MS / 1000);
+		igt_assert_eq(give_up(bos, count), 0);
+		close_bos(bos, count);
+	}
+	end_flood(flood);
+	igt_info("%u scans, %u found no room, %u of these before anything was asked\n", scans, full,
+		 idle);
+	igt_assert_eq(idle, 0);
 }
 
 void test_purge_cost(int fd)
