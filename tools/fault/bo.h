@@ -160,12 +160,14 @@ static inline int bo_copy(const struct bo *dst, const struct bo *src)
 			      (struct virgl_buffer){ src->handle, src->resource }, src->size));
 }
 
-/* the kernel gives up after 15 s with EBUSY */
+/* The kernel gives up after 15 s with EBUSY; a busy host may need more. */
 static inline void bo_wait(const struct bo *bo)
 {
 	struct drm_virtgpu_3d_wait wait = { .handle = bo->handle };
-	int ret = drm(DRM_IOCTL_VIRTGPU_WAIT, &wait);
+	int ret = -EBUSY;
 
+	for (unsigned int i = 0; i < 20 && ret == -EBUSY; i++)
+		ret = drm(DRM_IOCTL_VIRTGPU_WAIT, &wait);
 	if (ret)
 		fail("WAIT gave %d", ret);
 }

@@ -121,9 +121,12 @@ static void test(const struct operation *op)
 	for (unsigned int round = 0; round < (op->stride ? 1 : 2); round++) {
 		for (n = 1; is_skipped(op, n, count) || try(op, NTH, n); n++)
 			;
+		if (n * 2 < count)
+			fail("ended after %u faults", n);
 	}
 	scanned = MAX_BOS - 1;
-	try(op, ALL, 0);
+	if (!try(op, ALL, 0) && count)
+		fail("nothing failed");
 	scanned = BOS;
 
 	snprintf(doing, sizeof(doing), "%s, at the end", op->name);

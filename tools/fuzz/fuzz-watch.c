@@ -85,7 +85,7 @@ unsigned int leftovers(char *what)
 /* Is there more than before? The kernel may take a while to free things. */
 bool leaks(char *what, unsigned int before)
 {
-	uint64_t until = now_ms() + 5000;
+	uint64_t until = now_ms() + 60000;
 
 	while (leftovers(what) > before) {
 		if (now_ms() > until)

@@ -163,7 +163,7 @@ unsigned int kept(void)
 bool over(void)
 {
 	return shared->calls >= most_calls ||
-	       (most_seconds && now_ms() - begin > most_seconds * 1000ull);
+	       (most_seconds && replayed && now_ms() - replayed > most_seconds * 1000ull);
 }
 
 /* Is there coverage? */

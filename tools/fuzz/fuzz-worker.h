@@ -35,7 +35,7 @@ struct shared {
 };
 
 extern struct shared *shared;
-extern uint64_t most_calls, seed, begin;
+extern uint64_t most_calls, seed, begin, replayed;
 extern unsigned int most_seconds;
 extern int journal;		/* where programs are written before they run, or -1 */
 

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/reboot.h>
+#include <sys/swap.h>
 #include <termios.h>
 
 #include "gem-host.h"
@@ -159,12 +160,20 @@ static inline void close_all(void)
 		bo_close(bo);
 }
 
-/* KiB in BOs; a kernel that counts per CPU may be a few pages off */
+/* KiB in files that are in memory, with what the CPUs have yet to count */
+static inline long all_shmem(void)
+{
+	if (write_file("/proc/sys/vm/stat_refresh", "1"))
+		fail("stat_refresh");
+	return meminfo("Shmem");
+}
+
+/* KiB in BOs */
 static inline long shmem(void)
 {
-	long kib = meminfo("Shmem") - base_kib;
+	long kib = all_shmem() - base_kib;
 
-	return kib < 256 ? 0 : kib;
+	return kib < 0 ? 0 : kib;
 }
 
 /* The figure starts anew with each device. */
@@ -205,7 +214,18 @@ static inline void run_begin(void)
 		   "mkswap /dev/zram0 >/dev/null && swapon /dev/zram0"))
 		fail("no swap");
 	device_find();
-	base_kib = meminfo("Shmem");
+	base_kib = all_shmem();
+}
+
+/* What nobody has a pointer to, and nothing younger than 5 s. The runner sees what is said. */
+static inline void look_for_leaks(void)
+{
+	if (access("/sys/kernel/debug/kmemleak", W_OK))
+		return;
+	sleep(5);
+	if (system("echo scan >/sys/kernel/debug/kmemleak && echo scan >/sys/kernel/debug/kmemleak &&"
+		   "cat /sys/kernel/debug/kmemleak"))
+		fail("kmemleak has given up");
 }
 
 /* Says what came of it. Not left to init: a task may be left that waits for the device. */
@@ -221,10 +241,14 @@ static inline void run_end(void)
 	       longest_ms);
 	if (longest_ms > CALL_BOUND_MS || longest_wait_us > WAIT_BOUND_US)
 		fail("reclaim took too long");
+	/* What there was at the beginning may have gone to swap. */
+	if (swapoff("/dev/zram0"))
+		fail("swapoff: %s", strerror(errno));
 	until(!shmem(), 5);
 	left = shmem();
 	if (left)
 		fail("%ld KiB of BOs left", left);
+	look_for_leaks();
 	printf("TALLY ops=%lu faults=%u failures=%u lost=%llu leaked=%llu wait=%s\n", ops, faults,
 	       failures, (unsigned long long)lost, left * 1024ULL, wait);
 	printf("GUEST-EXIT: %d\n", failures != 0);

@@ -39,6 +39,13 @@ kcov() {
 	done | sed 's|T_.*/|T_|; s/\.c$/.o=y/'
 }
 
+# lock_logs DIR: makes it, and waits for another run that writes the same logs
+lock_logs() {
+	mkdir -p "$1"
+	exec 8>"$1/lock"
+	flock -n 8 || { say 'waiting for another run, which writes the same logs'; flock 8; }
+}
+
 # tally TEST CONFIG STATUS LOG FIGURES [CHECK-LOG-OPTION...]: a line for the table of tools/test-all.
 # FIGURES is what the guest said, if it did. A guest that failed (STATUS) has a failure.
 tally() {
