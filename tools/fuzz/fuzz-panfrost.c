@@ -45,14 +45,8 @@ static int do_madvise(struct run *run, const uint64_t *v)
 	bool bad = args.madv > PANFROST_MADV_DONTNEED;
 	int ret = fuzz_ioctl(v[0], DRM_IOCTL_PANFROST_MADVISE, &args, v[4], v[5]);
 
-	if (v[4] >= 0x100) {
-		run->exact = false;
+	if (!fuzz_madvise_is_plain(run, v[4], object, bad, ret))
 		return ret;
-	}
-	if (bad && ret != -EINVAL)
-		fuzz_wrong("madvise: %d for bad arguments", ret);
-	if (!bad && run->exact && !object && ret != -ENOENT)
-		fuzz_wrong("madvise: %d for a handle that is none", ret);
 	/* Who shares a BO may not give it up. */
 	if (!bad && run->exact && object && ret && args.madv == PANFROST_MADV_WILLNEED)
 		fuzz_wrong("madvise: %d for a handle that is one", ret);

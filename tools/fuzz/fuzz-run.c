@@ -121,6 +121,21 @@ void fuzz_fill_handle(struct run *run, uint64_t file, uint64_t slot, struct hand
 	run->handle[slot] = handle;
 }
 
+/* What holds of advice for both drivers; false if its arguments were not passed as they are. */
+bool fuzz_madvise_is_plain(struct run *run, uint64_t field, const struct object *object, bool bad,
+			   int ret)
+{
+	if (field >= 0x100) {
+		run->exact = false;
+		return false;
+	}
+	if (bad && ret != -EINVAL)
+		fuzz_wrong("madvise: %d for bad arguments", ret);
+	if (!bad && run->exact && !object && ret != -ENOENT)
+		fuzz_wrong("madvise: %d for a handle that is none", ret);
+	return true;
+}
+
 /* A BO that a call of @ret made, unless its arguments in @field were changed to whatever. */
 int fuzz_created(struct run *run, int ret, uint64_t field, uint64_t slot, struct handle handle,
 		 uint64_t bytes)

@@ -125,14 +125,8 @@ static int do_madvise(struct run *run, const uint64_t *v)
 	bool bad = args.res_handle || args.madv > VIRTGPU_MADV_WILLNEED_REPLACE;
 	int ret = fuzz_ioctl(v[0], DRM_IOCTL_VIRTGPU_MADVISE, &args, v[5], v[6]);
 
-	if (v[5] >= 0x100) {
-		run->exact = false;
+	if (!fuzz_madvise_is_plain(run, v[5], object, bad, ret))
 		return ret;
-	}
-	if (bad && ret != -EINVAL)
-		fuzz_wrong("madvise: %d for bad arguments", ret);
-	if (!bad && run->exact && !object && ret != -ENOENT)
-		fuzz_wrong("madvise: %d for a handle that is none", ret);
 	if (!bad && run->exact && object && ret && args.madv != VIRTGPU_MADV_WILLNEED_REPLACE)
 		fuzz_wrong("madvise: %d for a handle that is one", ret);
 	if (!ret && args.madv != VIRTGPU_MADV_WILLNEED_REPLACE && args.res_handle)

@@ -136,6 +136,8 @@ bool fuzz_is_plain(uint64_t field);
 uint64_t fuzz_limit(uint64_t value, uint64_t most, uint64_t huge);
 void fuzz_fill_handle(struct run *run, uint64_t file, uint64_t slot, struct handle handle,
 		      uint64_t bytes);
+bool fuzz_madvise_is_plain(struct run *run, uint64_t field, const struct object *object, bool bad,
+			   int ret);
 int fuzz_created(struct run *run, int ret, uint64_t field, uint64_t slot, struct handle handle,
 		 uint64_t bytes);
 void fuzz_fill_offset(struct run *run, uint64_t offset);
